@@ -1,0 +1,28 @@
+"""The ``hunter`` command: puts the subcommands of the rooms together."""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+_ROOMS = ("operations", "sandbox", "referrals", "companies", "scanning", "scoring", "dynamics")
+
+app = typer.Typer(
+    name="hunter",
+    help="Hunter, the lead engine: referrals in, companies scanned and scored, Dynamics 365 kept true.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _assemble() -> None:
+    for room in _ROOMS:
+        importlib.import_module(f"hunter_orchestration.commands.{room}").register(app)
+
+
+def main() -> None:
+    """Entry point of the ``hunter`` command."""
+    _assemble()
+    app()

@@ -1,0 +1,9 @@
+"""Commands of the room ``referrals``."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``hunter``."""

@@ -1,0 +1,1 @@
+"""Everything that imports dagster, and nothing else: assets, checks, jobs, schedules, sensors, resources, partitions."""

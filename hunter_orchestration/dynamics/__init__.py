@@ -1,0 +1,1 @@
+"""The CRM: client, preflight, mapping file, plan, push, pull, reconcile."""

@@ -1,0 +1,1 @@
+"""How good a lead is and why: rules file, engine, explanation, what-if, sales briefing."""

@@ -1,0 +1,177 @@
+"""Runs, watermarks, leases and events: how far the engine is, who works on what, and what the page is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, select, update
+
+from hunter_orchestration.errors import HunterError, TransientError
+from hunter_orchestration.store.engine import Store
+from hunter_orchestration.store.tables.ingestion import watermarks
+from hunter_orchestration.store.tables.operations import events, leases, sync_runs
+from hunter_orchestration.store.upsert import insert, upsert
+from hunter_orchestration.store.work import StageResult, utc_now
+
+
+class LeaseHeld(TransientError):
+    """Somebody else is doing this work right now.
+
+    Args:
+        name: the kind of work.
+        owner: the run or process that holds it.
+        until: when the lease ends unless it is renewed.
+    """
+
+    def __init__(self, name: str, owner: str, until: datetime) -> None:
+        super().__init__(f"{name} is already running in {owner}.", "Follow that run instead of starting another.")
+        self.name, self.owner, self.until = name, owner, until
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LeaseHeld, (self.name, self.owner, self.until)
+
+
+class LeaseLost(TransientError):
+    """The lease ended while we were paused and somebody else holds it: nothing more is written."""
+
+
+def read_watermark(connection: Connection, source: str, scope: str) -> str | None:
+    """The stored value, or ``None`` before the first sync."""
+    return connection.execute(
+        select(watermarks.c.value).where(watermarks.c.source == source, watermarks.c.scope == scope)
+    ).scalar_one_or_none()
+
+
+def write_watermark(connection: Connection, source: str, scope: str, value: str) -> None:
+    """Store a value in the caller's transaction, with the rows it vouches for."""
+    row = {"source": source, "scope": scope, "value": value, "updated_at": utc_now()}
+    upsert(connection, watermarks, [row], key=("source", "scope"))
+
+
+def acquire_lease(store: Store, name: str, owner: str, seconds: float = 120) -> int:
+    """Take the lease, or take it over once it has ended.
+
+    Returns:
+        The fencing token, to be passed to ``renew_lease`` and ``release_lease``.
+
+    Raises:
+        LeaseHeld: another owner holds it.
+    """
+    now = utc_now()
+    with store.write() as connection:
+        connection.execute(
+            insert(connection, leases)
+            .values(name=name, owner="", token=0, until=now - timedelta(days=1))
+            .on_conflict_do_nothing(index_elements=["name"])
+        )
+        held = connection.execute(select(leases).where(leases.c.name == name).with_for_update()).mappings().one()
+        if held["until"] > now and held["owner"] != owner:
+            raise LeaseHeld(name, held["owner"], held["until"])
+        token = int(held["token"]) + 1
+        connection.execute(
+            update(leases)
+            .where(leases.c.name == name)
+            .values(owner=owner, token=token, until=now + timedelta(seconds=seconds))
+        )
+    return token
+
+
+def renew_lease(connection: Connection, name: str, token: int, seconds: float = 120) -> None:
+    """Extend the lease inside the transaction that writes: a writer whose lease went to another is refused.
+
+    Raises:
+        LeaseLost: the token is no longer the newest.
+    """
+    done = connection.execute(
+        update(leases)
+        .where(leases.c.name == name, leases.c.token == token)
+        .values(until=utc_now() + timedelta(seconds=seconds))
+    )
+    if done.rowcount != 1:
+        raise LeaseLost(f"The lease of {name} went to another run.", "This run stops; the other one carries on.")
+
+
+def release_lease(store: Store, name: str, token: int) -> None:
+    """Give the lease back; harmless when it is no longer ours."""
+    with store.write() as connection:
+        connection.execute(update(leases).where(leases.c.name == name, leases.c.token == token).values(until=utc_now()))
+
+
+@contextmanager
+def lease(store: Store, name: str, owner: str, seconds: float = 120) -> Iterator[int]:
+    """Hold a lease for the block; yields the fencing token."""
+    token = acquire_lease(store, name, owner, seconds)
+    try:
+        yield token
+    finally:
+        release_lease(store, name, token)
+
+
+def emit(connection: Connection, kind: str, subject: str | None = None, body: Mapping[str, Any] | None = None) -> None:
+    """Tell the page something happened, in the transaction that made it true."""
+    connection.execute(insert(connection, events).values(at=utc_now(), kind=kind, subject=subject, body=body))
+
+
+def events_after(connection: Connection, last_id: int, limit: int = 500) -> Sequence[RowMapping]:
+    """Events newer than an id, oldest first."""
+    return (
+        connection.execute(select(events).where(events.c.id > last_id).order_by(events.c.id).limit(limit))
+        .mappings()
+        .all()
+    )
+
+
+def prune_events(connection: Connection, before: datetime) -> int:
+    """Drop events older than a time; returns how many."""
+    return connection.execute(delete(events).where(events.c.at < before)).rowcount
+
+
+@contextmanager
+def recorded(
+    store: Store, kind: str, run_id: str | None = None, requested_by: str | None = None
+) -> Iterator[StageResult]:
+    """Record a stage in ``sync_runs`` around the block, whatever its end, and tell the page."""
+    result = StageResult()
+    with store.write() as connection:
+        row = insert(connection, sync_runs).values(
+            kind=kind, run_id=run_id, requested_by=requested_by, state="running", started_at=utc_now()
+        )
+        row_id = connection.execute(row.returning(sync_runs.c.id)).scalar_one()
+        emit(connection, "stage_started", kind, {"run_id": run_id})
+    try:
+        yield result
+    except BaseException as error:
+        sentence = (
+            str(error) if isinstance(error, HunterError) else f"{type(error).__name__} in {kind}; see the run's log."
+        )
+        _finish(store, row_id, kind, "failed", result, run_id, sentence)
+        raise
+    _finish(store, row_id, kind, "succeeded", result, run_id, None)
+
+
+def _finish(
+    store: Store, row_id: int, kind: str, state: str, result: StageResult, run_id: str | None, error: str | None
+) -> None:
+    with store.write() as connection:
+        connection.execute(
+            update(sync_runs)
+            .where(sync_runs.c.id == row_id)
+            .values(state=state, finished_at=utc_now(), counts=result.counts, error=error)
+        )
+        emit(
+            connection,
+            "stage_finished",
+            kind,
+            {"run_id": run_id, "state": state, "counts": result.counts, "error": error},
+        )
+
+
+def latest_runs(connection: Connection, kind: str | None = None, limit: int = 50) -> Sequence[RowMapping]:
+    """Recorded stages, newest first."""
+    query = select(sync_runs).order_by(sync_runs.c.started_at.desc(), sync_runs.c.id.desc()).limit(limit)
+    if kind is not None:
+        query = query.where(sync_runs.c.kind == kind)
+    return connection.execute(query).mappings().all()
