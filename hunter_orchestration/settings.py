@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as SettingsSourceError
 
 CommaList = Annotated[list[str], NoDecode]
 """A list written with commas."""
@@ -195,7 +196,7 @@ def load_settings(**overrides: object) -> Settings:
             for item in error.errors()
         )
         raise SettingsError(f"Wrong settings: {wrong}. See .env.example for what each one means.") from None
-    except Exception as error:
+    except (OSError, ValueError, SettingsSourceError) as error:
         raise SettingsError(f"The settings could not be read ({type(error).__name__}): {error}. Check .env.") from None
 
 

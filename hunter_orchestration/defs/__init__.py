@@ -1,1 +1,1 @@
-"""Everything that imports dagster, and nothing else: assets, checks, jobs, schedules, sensors, resources, partitions."""
+"""All that imports dagster, and nothing else: assets, checks, jobs, schedules, sensors, resources, partitions."""

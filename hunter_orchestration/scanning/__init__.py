@@ -1,1 +1,1 @@
-"""What a company's domain tells: DNS engine, mail providers, SPF, DKIM, DMARC, registration, tenant discovery, IP data."""
+"""What a company's domain tells: DNS engine, providers, SPF, DKIM, DMARC, registration, tenant discovery, IP data."""

@@ -4,6 +4,8 @@
 queries of one subject as plain functions on a connection. No business rule lives here.
 """
 
+from sqlalchemy import Connection
+
 from hunter_orchestration.store.engine import Store, StoreError
 
-__all__ = ["Store", "StoreError"]
+__all__ = ["Connection", "Store", "StoreError"]

@@ -17,7 +17,7 @@ from hunter_orchestration.store.upsert import insert, upsert
 from hunter_orchestration.store.work import StageResult, utc_now
 
 
-class LeaseHeld(TransientError):
+class LeaseHeldError(TransientError):
     """Somebody else is doing this work right now.
 
     Args:
@@ -31,10 +31,10 @@ class LeaseHeld(TransientError):
         self.name, self.owner, self.until = name, owner, until
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LeaseHeld, (self.name, self.owner, self.until)
+        return LeaseHeldError, (self.name, self.owner, self.until)
 
 
-class LeaseLost(TransientError):
+class LeaseLostError(TransientError):
     """The lease ended while we were paused and somebody else holds it: nothing more is written."""
 
 
@@ -58,7 +58,7 @@ def acquire_lease(store: Store, name: str, owner: str, seconds: float = 120) -> 
         The fencing token, to be passed to ``renew_lease`` and ``release_lease``.
 
     Raises:
-        LeaseHeld: another owner holds it.
+        LeaseHeldError: another owner holds it.
     """
     now = utc_now()
     with store.write() as connection:
@@ -69,7 +69,7 @@ def acquire_lease(store: Store, name: str, owner: str, seconds: float = 120) -> 
         )
         held = connection.execute(select(leases).where(leases.c.name == name).with_for_update()).mappings().one()
         if held["until"] > now and held["owner"] != owner:
-            raise LeaseHeld(name, held["owner"], held["until"])
+            raise LeaseHeldError(name, held["owner"], held["until"])
         token = int(held["token"]) + 1
         connection.execute(
             update(leases)
@@ -83,7 +83,7 @@ def renew_lease(connection: Connection, name: str, token: int, seconds: float = 
     """Extend the lease inside the transaction that writes: a writer whose lease went to another is refused.
 
     Raises:
-        LeaseLost: the token is no longer the newest.
+        LeaseLostError: the token is no longer the newest.
     """
     done = connection.execute(
         update(leases)
@@ -91,7 +91,7 @@ def renew_lease(connection: Connection, name: str, token: int, seconds: float = 
         .values(until=utc_now() + timedelta(seconds=seconds))
     )
     if done.rowcount != 1:
-        raise LeaseLost(f"The lease of {name} went to another run.", "This run stops; the other one carries on.")
+        raise LeaseLostError(f"The lease of {name} went to another run.", "This run stops; the other one carries on.")
 
 
 def release_lease(store: Store, name: str, token: int) -> None:
