@@ -56,7 +56,7 @@ class Tokens:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._verified: dict[str, dict[str, Any]] = {}
         self.revoked: set[str] = set()
-        self.revoked_before = 0
+        self._generation = 0
 
     def issue(self, audience: str, claims: Mapping[str, Any], lifetime: int = LIFETIME) -> str:
         """A signed JWT for one API; ``claims`` are added to issuer, audience, tenant and times."""
@@ -70,6 +70,7 @@ class Tokens:
             "exp": now + lifetime,
             "ver": "2.0",
             "uti": uuid.uuid4().hex,
+            "gen": self._generation,
             **claims,
         }
         return jwt.encode(body, self._key, algorithm="RS256", headers={"kid": _KEY_ID})
@@ -97,7 +98,7 @@ class Tokens:
             if len(self._verified) > 1000:
                 self._verified.clear()
             self._verified[token] = claims
-        if claims["exp"] <= self.clock.timestamp() or claims["iat"] < self.revoked_before:
+        if claims["exp"] <= self.clock.timestamp() or claims["gen"] != self._generation:
             raise TokenRefusedError("expired", "The token has expired.")
         if str(claims["aud"]).rstrip("/") != audience.rstrip("/"):
             raise TokenRefusedError("audience", f"The token is for {claims['aud']}, this API is {audience}.")
@@ -105,7 +106,7 @@ class Tokens:
 
     def expire_all(self) -> None:
         """Make every access token issued up to now unusable."""
-        self.revoked_before = int(self.clock.timestamp()) + 1
+        self._generation += 1
         self._verified.clear()
 
     def refresh_token(self, user: User, client_id: str, mfa: bool = True) -> str:
@@ -115,7 +116,7 @@ class Tokens:
         return "0." + base64.urlsafe_b64encode(proof + body).decode().rstrip("=")
 
     def read_refresh_token(self, token: str) -> dict[str, Any] | None:
-        """What a refresh token says: ``o`` user, ``c`` client, ``m`` whether MFA was done; None for a forged or revoked one."""
+        """What a refresh token says: ``o`` user, ``c`` client, ``m`` MFA done; None for a forged or revoked one."""
         try:
             raw = base64.urlsafe_b64decode(token[2:] + "=" * (-len(token[2:]) % 4))
         except ValueError:

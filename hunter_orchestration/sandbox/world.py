@@ -1,0 +1,484 @@
+"""The world the sandbox plays: companies and their referrals, all following from a seed.
+
+A referral that nobody changed is not kept, only its stamps: its payload is made when asked for. What was changed or
+added is kept as encoded JSON, in memory and, when a journal is given, on disk, so that a restarted sandbox goes on
+where it ended.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import struct
+from array import array
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from hunter_orchestration.sandbox.clock import TICKS_PER_SECOND, Clock, stamp
+from hunter_orchestration.sandbox.names import Company, company, domain_of, mix
+from hunter_orchestration.sandbox.referral_kinds import DRAW, KIND_NUMBER, KINDS, NEW_STATES, STATE_NUMBER, STATES
+from hunter_orchestration.sandbox.referral_payloads import (
+    ANSWER_WITHIN,
+    DAY,
+    OWN_MAIL,
+    Row,
+    Setting,
+    expires,
+    no_usable_domain,
+    payload,
+    user_sees,
+)
+from hunter_orchestration.sandbox.stamps import parse_stamp
+
+SPREAD = 60 * DAY
+"""Referrals are spread over so long a time before the reference time."""
+_CACHED = 20_000
+_ROW_BITS = 32
+_ROW_MASK = (1 << _ROW_BITS) - 1
+_GIVEN_KIND = 255
+_OUT = KIND_NUMBER["cosell_out_active"]
+_MICROSOFT_SIDE = KIND_NUMBER["microsoft_side"]
+
+
+class World:
+    """Companies and referrals.
+
+    Args:
+        seed: what everything follows from.
+        companies: how many there are at the start.
+        clock: the sandbox's clock; its time at the start is the reference time unless ``reference`` is given.
+        reference: ticks that the 60 days end at.
+        base: address of the referral collection, for links inside payloads.
+        journal: a file that keeps what changes; read at the start when it exists.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        companies: int,
+        clock: Clock,
+        *,
+        base: str = "https://api.partner.microsoft.com/v1.0/engagements/referrals",
+        reference: int | None = None,
+        journal: Path | None = None,
+    ) -> None:
+        self.seed = seed
+        self.clock = clock
+        self.reference = (reference if reference is not None else clock.ticks()) // TICKS_PER_SECOND * TICKS_PER_SECOND
+        self.companies = companies
+        self._salt = mix(seed ^ 0x5EED)
+        self.tenant = self._guid("tenant", 0)
+        self.setting = Setting(self._guid("organization", 0), str(1_000_000 + seed % 900_000), base)
+        self._domains: dict[str, int] = {}
+        self._company_of = array("I")
+        self._kind = bytearray()
+        self._state = bytearray()
+        self._created = array("q")
+        self._updated = array("q")
+        self._head = array("I")
+        self._written: dict[int, bytes] = {}
+        self._engagements: dict[str, list[int]] = {}
+        self._cache: OrderedDict[int, bytes] = OrderedDict()
+        self._expiries: list[tuple[int, int]] = []
+        self._overrides: dict[str, dict[str, Any]] = {}
+        self._journal: IO[bytes] | None = None
+        for index in range(companies):
+            self._domains[domain_of(seed, index)] = index
+            self._seed_referrals(index)
+        self.by_updated = sorted(self._updated[row] << _ROW_BITS | row for row in range(len(self._kind)))
+        """Sorted keys ``ticks << 32 | row``; the same for ``by_created``."""
+        self.by_created = sorted(self._created[row] << _ROW_BITS | row for row in range(len(self._kind)))
+        heapq.heapify(self._expiries)
+        if journal is not None:
+            self._replay(journal)
+            self._journal = journal.open("ab")
+
+    # ---- generation
+
+    def _guid(self, space: str, number: int) -> str:
+        """A GUID that hides ``number`` so that it can be found again without a table."""
+        salt = blake2b(f"{self._salt}:{space}".encode(), digest_size=8).digest()
+        head = (number * 0x9E3779B1 + int.from_bytes(salt[:4], "big")) & 0xFFFFFFFF
+        rest = blake2b(struct.pack(">I", number), digest_size=12, key=salt).hexdigest()
+        return f"{head:08x}-{rest[:4]}-4{rest[5:8]}-{'89ab'[int(rest[8], 16) & 3]}{rest[9:12]}-{rest[12:24]}"
+
+    def _number_of(self, space: str, guid: str) -> int | None:
+        salt = blake2b(f"{self._salt}:{space}".encode(), digest_size=8).digest()
+        try:
+            head = int(guid[:8], 16)
+        except ValueError:
+            return None
+        number = ((head - int.from_bytes(salt[:4], "big")) * pow(0x9E3779B1, -1, 1 << 32)) & 0xFFFFFFFF
+        return number if self._guid(space, number) == guid.lower() else None
+
+    def _row_hash(self, row: int) -> int:
+        return mix(self._salt ^ (row + 1))
+
+    def _seed_referrals(self, index: int) -> None:
+        roll = mix(self._salt + index * 7)
+        self._seed_referral(index, DRAW[roll % len(DRAW)])
+        if roll >> 16 & 127 < 23:
+            self._seed_referral(index, DRAW[(roll >> 32) % len(DRAW)])
+
+    def _seed_referral(self, index: int, kind: int) -> None:
+        hashed = self._row_hash(len(self._kind))
+        share, later = (hashed & 0xFFFF) / 0x10000, (hashed >> 16 & 0xFFFF) / 0x10000
+        state = KINDS[kind].state
+        if state in NEW_STATES:
+            age = int(share * (13.9 * DAY)) + DAY // 96
+            updated = age - int(later * min(age, DAY // 4))
+        elif STATES[state][1] == "Expired":
+            age = ANSWER_WITHIN + int(share * (SPREAD - ANSWER_WITHIN))
+            updated = age - ANSWER_WITHIN
+        else:
+            age = int((0.02 + 0.98 * share) * SPREAD)
+            updated = int(age * later)
+        # A tenth of the stamps are whole seconds, which the service writes without a fraction.
+        unit = TICKS_PER_SECOND if hashed >> 40 & 15 == 0 else 1
+        created = (self.reference - age) // unit * unit
+        changed = (
+            created + ANSWER_WITHIN
+            if STATES[state][1] == "Expired"
+            else max(created, (self.reference - updated) // unit * unit)
+        )
+        row = self._append(index, kind, state, created, changed)
+        if kind == _OUT:
+            self._append(
+                index, _MICROSOFT_SIDE, 0, max(created, self.reference - int(share * 13 * DAY)), changed, head=row
+            )
+
+    def _append(self, index: int, kind: int, state: int, created: int, updated: int, head: int | None = None) -> int:
+        row = len(self._kind)
+        self._company_of.append(index)
+        self._kind.append(kind)
+        self._state.append(state)
+        self._created.append(created)
+        self._updated.append(max(created, updated))
+        self._head.append(row if head is None else head)
+        if state in NEW_STATES:
+            self._expiries.append((created + ANSWER_WITHIN, row))
+        return row
+
+    # ---- companies
+
+    def company(self, index: int) -> Company:
+        """Company ``index``; numbers from ``companies`` on are those that may still arrive."""
+        return company(self.seed, index)
+
+    def company_index(self, domain: str) -> int | None:
+        """The company whose domain (ASCII, lower case) this is."""
+        return self._domains.get(domain)
+
+    def domains(self) -> Iterator[str]:
+        """The domains of all companies, in order."""
+        return iter(self._domains)
+
+    def new_company(self) -> int:
+        """Let one more company come into being."""
+        index = self.companies
+        self.companies += 1
+        self._domains[domain_of(self.seed, index)] = index
+        return index
+
+    def expected_domain(self, row: int) -> str | None:
+        """The company domain that a generated referral's own data gives, None when it gives none."""
+        one = self.company(self._company_of[row])
+        if KINDS[self._kind[row]].name == "sparse_new" or no_usable_domain(one):
+            return None
+        return one.domain
+
+    # ---- reading referrals
+
+    def __len__(self) -> int:
+        return len(self._kind)
+
+    def row_of(self, referral_id: str) -> int | None:
+        row = self._number_of("referral", referral_id)
+        return row if row is not None and row < len(self._kind) else None
+
+    def id_of(self, row: int) -> str:
+        return self._guid("referral", row)
+
+    def kind_of(self, row: int) -> str:
+        """The name of the kind a referral was generated as; ``given`` when it was not."""
+        return "given" if self._kind[row] == _GIVEN_KIND else KINDS[self._kind[row]].name
+
+    def state_of(self, row: int) -> tuple[str, str]:
+        return STATES[self._state[row]]
+
+    def is_marketplace(self, row: int) -> bool:
+        return self._kind[row] != _GIVEN_KIND and KINDS[self._kind[row]].category == "marketplace"
+
+    def updated(self, row: int) -> int:
+        return self._updated[row]
+
+    def created(self, row: int) -> int:
+        return self._created[row]
+
+    def company_of(self, row: int) -> int:
+        return self._company_of[row]
+
+    def etag_of(self, row: int) -> str:
+        """The ETag, quotes included; new with every write."""
+        return f'"{row:08x}-0000-0100-0000-{self._updated[row] & 0xFFFFFFFFFFFF:012x}"'
+
+    def engagement(self, engagement_id: str) -> list[int]:
+        """Rows of one engagement."""
+        rows = list(self._engagements.get(engagement_id.lower(), ()))
+        head = self._number_of("engagement", engagement_id)
+        if head is not None and head < len(self._kind):
+            rows += [row for row in (head, head + 1) if row < len(self._kind) and self._head[row] == head]
+        return sorted(set(rows))
+
+    def encoded(self, row: int) -> bytes:
+        """The referral as JSON."""
+        written = self._written.get(row)
+        if written is not None:
+            return written
+        cached = self._cache.get(row)
+        if cached is None:
+            cached = self._cache[row] = orjson.dumps(self._generated(row))
+            if len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+        return cached
+
+    def document(self, row: int) -> dict[str, Any]:
+        """The referral as a dictionary of the caller's own."""
+        written = self._written.get(row)
+        if written is None:
+            return self._generated(row)
+        document: dict[str, Any] = orjson.loads(written)
+        return document
+
+    def quick_field(self, row: int, path: str) -> Any:
+        """``status``, ``type``, ... of a generated referral without making its payload; None when it must be made."""
+        if row in self._written:
+            return None
+        kind = KINDS[self._kind[row]]
+        if path == "status":
+            return STATES[self._state[row]][0]
+        if path == "substatus":
+            return STATES[self._state[row]][1]
+        if path in ("type", "qualification"):
+            return getattr(kind, path)
+        return None
+
+    def seen_by_user(self, row: int) -> bool:
+        """Whether the referral's team names the Referrals User."""
+        if row not in self._written:
+            return user_sees(self._row_hash(row)) and KINDS[self._kind[row]].name != "sparse_new"
+        team = self.document(row).get("team") or []
+        return any(isinstance(m, dict) and str(m.get("email") or "").lower() == OWN_MAIL for m in team)
+
+    def _generated(self, row: int) -> dict[str, Any]:
+        facts = Row(
+            number=row,
+            id=self.id_of(row),
+            engagement_id=self._guid("engagement", self._head[row]),
+            etag=self.etag_of(row),
+            kind=self._kind[row],
+            created=self._created[row],
+            updated=self._updated[row],
+            hash=self._row_hash(row),
+        )
+        return payload(self.company(self._company_of[row]), facts, self.setting)
+
+    # ---- writing referrals
+
+    def write(self, row: int, document: dict[str, Any], when: int | None = None) -> dict[str, Any]:
+        """Store a changed referral under a new stamp and ETag; the document as stored comes back."""
+        now = self.clock.ticks() if when is None else when
+        self._move(row, now)
+        document["updatedDateTime"] = stamp(now)
+        document["eTag"] = self.etag_of(row)
+        return self._keep(row, document)
+
+    def _move(self, row: int, now: int) -> None:
+        old = self._updated[row] << _ROW_BITS | row
+        place = bisect_left(self.by_updated, old)
+        del self.by_updated[place]
+        self._updated[row] = now
+        insort(self.by_updated, now << _ROW_BITS | row)
+
+    def _keep(self, row: int, document: dict[str, Any]) -> dict[str, Any]:
+        state = (str(document.get("status")), str(document.get("substatus")))
+        self._state[row] = STATE_NUMBER.get(state, self._state[row])
+        self._written[row] = orjson.dumps(document)
+        self._cache.pop(row, None)
+        if self._state[row] in NEW_STATES:
+            expiry = parse_stamp(document.get("expirationDateTime")) or self._created[row] + ANSWER_WITHIN
+            heapq.heappush(self._expiries, (expiry, row))
+        if self._journal is not None:
+            line = {
+                "row": row,
+                "company": self._company_of[row],
+                "updated": self._updated[row],
+                "created": self._created[row],
+            }
+            self._journal.write(orjson.dumps({**line, "document": document}) + b"\n")
+            self._journal.flush()
+        return document
+
+    def add(self, document: dict[str, Any], *, when: int | None = None, company_index: int = 0) -> int:
+        """Store a referral that was posted or given; it gets id, engagement, stamps and links. The row comes back."""
+        now = self.clock.ticks() if when is None else when
+        created = parse_stamp(document.get("createdDateTime")) or now
+        updated = parse_stamp(document.get("updatedDateTime")) or now
+        row = self._append(company_index, _GIVEN_KIND, len(STATES) - 1, created, updated)
+        self.by_updated_insert(row)
+        engagement = str(document.get("engagementId") or self._guid("engagement", row))
+        self._engagements.setdefault(engagement.lower(), []).append(row)
+        own_id = self.id_of(row)
+        base = self.setting.base
+        document = {
+            **document,
+            "id": own_id,
+            "engagementId": engagement,
+            "createdDateTime": stamp(created),
+            "updatedDateTime": stamp(self._updated[row]),
+            "eTag": self.etag_of(row),
+            "links": {
+                "relatedReferrals": {"uri": f"{base}?$filter=engagementId eq '{engagement}'", "method": "GET"},
+                "self": {"uri": f"{base}/{own_id}", "method": "GET"},
+            },
+        }
+        self._keep(row, document)
+        return row
+
+    def by_updated_insert(self, row: int) -> None:
+        insort(self.by_updated, self._updated[row] << _ROW_BITS | row)
+        insort(self.by_created, self._created[row] << _ROW_BITS | row)
+
+    def generate(
+        self,
+        *,
+        kind: str | None = None,
+        company_index: int | None = None,
+        when: int | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Add a generated referral, of a new company unless one is named; ``changes`` are merged into it."""
+        now = self.clock.ticks() if when is None else when
+        index = self.new_company() if company_index is None else company_index
+        number = KIND_NUMBER[kind] if kind else DRAW[self._row_hash(len(self._kind)) % len(DRAW)]
+        row = len(self._kind)
+        template = payload(
+            self.company(index),
+            Row(row, self.id_of(row), self._guid("engagement", row), "", number, now, now, self._row_hash(row)),
+            self.setting,
+        )
+        del template["engagementId"]
+        merge(template, changes or {})
+        return self.add(template, when=now, company_index=index)
+
+    def expire_due(self) -> int:
+        """Archive the New referrals whose time ran out as Closed/Expired, stamped with the moment it did; how many."""
+        now = self.clock.ticks()
+        count = 0
+        while self._expiries and self._expiries[0][0] <= now:
+            when, row = heapq.heappop(self._expiries)
+            if self._state[row] not in NEW_STATES:
+                continue
+            document = self.document(row)
+            written_expiry = parse_stamp(document.get("expirationDateTime"))
+            if written_expiry is not None and written_expiry > now:
+                continue
+            document.update(status="Closed", substatus="Expired", closedDateTime=stamp(when))
+            self.write(row, document, max(when, self._updated[row]))
+            count += 1
+        return count
+
+    # ---- life
+
+    def tick(self, number: int, when: int | None = None) -> list[int]:
+        """Let a little happen: one or two new referrals, two or three changed ones; follows from seed and number."""
+        rng = random.Random(self._salt ^ (number * 0x2545F491))
+        rows = []
+        for _ in range(rng.choice((1, 1, 2))):
+            known = rng.random() < 0.4
+            rows.append(self.generate(company_index=rng.randrange(self.companies) if known else None, when=when))
+        for _ in range(rng.choice((2, 3))):
+            row = rng.randrange(len(self))
+            document = self.document(row)
+            advance_state(document, rng, stamp(self.clock.ticks() if when is None else when))
+            self.write(row, document, when)
+            rows.append(row)
+        return rows
+
+    def burst(self, count: int, when: int | None = None) -> int:
+        """Give ``count`` referrals one and the same updatedDateTime; existing ones first, new ones when they run out."""
+        now = self.clock.ticks() if when is None else when
+        while len(self) < count:
+            self.generate(when=now)
+        for row in range(count):
+            document = self.document(row)
+            document["details"] = {**(document.get("details") or {}), "notes": f"Toplu güncelleme {stamp(now)}"}
+            self.write(row, document, now)
+        return now
+
+    def _replay(self, journal: Path) -> None:
+        if not journal.exists():
+            return
+        lines: dict[int, dict[str, Any]] = {}
+        with journal.open("rb") as file:
+            for line in file:
+                # A last line cut short by a kill is the one write that never was answered.
+                if not line.endswith(b"\n"):
+                    break
+                entry = orjson.loads(line)
+                lines[entry["row"]] = entry
+        for row in sorted(lines):
+            entry = lines[row]
+            while entry["company"] >= self.companies:
+                self.new_company()
+            document = entry["document"]
+            if row >= len(self._kind):
+                self._append(entry["company"], _GIVEN_KIND, len(STATES) - 1, entry["created"], entry["updated"])
+                self.by_updated_insert(row)
+                self._engagements.setdefault(str(document["engagementId"]).lower(), []).append(row)
+            self._move(row, entry["updated"])
+            self._keep(row, document)
+        with journal.open("wb") as file:
+            for row in sorted(lines):
+                file.write(orjson.dumps(lines[row]) + b"\n")
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+
+def merge(target: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Merge ``changes`` into a document, objects key by key, everything else replaced."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(target.get(key), dict):
+            merge(target[key], value)
+        else:
+            target[key] = value
+
+
+def advance_state(document: dict[str, Any], rng: random.Random, now: str) -> None:
+    """One plausible step of a deal: taken up, won, lost, declined, or a new value."""
+    status = document.get("status")
+    details = document.get("details")
+    if status == "New" and rng.random() < 0.8:
+        if rng.random() < 0.8:
+            document.update(status="Active", substatus="Accepted", acceptedDateTime=now, expirationDateTime=None)
+        else:
+            document.update(status="Closed", substatus="Declined", closedDateTime=now)
+    elif status == "Active" and rng.random() < 0.4:
+        document.update(status="Closed", substatus=rng.choice(("Won", "Won", "Lost")), closedDateTime=now)
+    elif isinstance(details, dict):
+        value = details.get("dealValue") or rng.choice((5_000, 20_000, 60_000))
+        details.update(
+            dealValue=round(float(value) * rng.choice((0.8, 1.1, 1.25, 1.5)), 2),
+            currency=details.get("currency") or "USD",
+        )
+
+
+__all__ = ["World", "advance_state", "expires", "merge"]
