@@ -310,35 +310,101 @@ def upgrade() -> None:
     op.create_index("ix_imports_content_hash", "imports", ["content_hash"], unique=False)
     op.create_index("ix_imports_created_at", "imports", ["created_at"], unique=False)
     op.create_table(
+        "lead_counts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("priority", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column("commercial_segment", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column("segment", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column("provider", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column("gateway", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column("referral_category", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column("referral_status", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column("dynamics_state", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column("country", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column("source", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
+        sa.Column(
+            "leads", sa.Integer(), nullable=False, comment="on PostgreSQL several rows of one combination add up"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lead_counts")),
+    )
+    op.create_index(
+        "ix_lead_counts_combination",
+        "lead_counts",
+        [
+            "priority",
+            "commercial_segment",
+            "segment",
+            "provider",
+            "gateway",
+            "referral_category",
+            "referral_status",
+            "dynamics_state",
+            "country",
+            "source",
+        ],
+        unique=False,
+    )
+    op.create_table(
         "leads",
-        sa.Column("domain", sa.Text(), nullable=False),
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+            comment="row number of the search index",
+        ),
+        sa.Column("domain", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=False),
         sa.Column("domain_shown", sa.Text(), nullable=False, comment="Unicode form"),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("name_key", sa.Text(), nullable=False, comment="sorts as a Turkish reader expects"),
         sa.Column(
-            "search_text", sa.Text(), nullable=False, comment="name and domain, folded: ı, İ, I and i are one letter"
+            "name_key",
+            sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"),
+            nullable=False,
+            comment="sorts as a Turkish reader expects",
         ),
-        sa.Column("country", sa.Text(), nullable=True),
+        sa.Column(
+            "search_text",
+            sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"),
+            nullable=False,
+            comment="name and domain, folded: ı, İ, I and i are one letter",
+        ),
+        sa.Column("country", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=True),
         sa.Column("size", sa.Text(), nullable=True),
         sa.Column(
             "source",
-            sa.Text(),
+            sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"),
             nullable=False,
             comment="partnercenter, import, api or webhook: the first that named it",
         ),
-        sa.Column("priority", sa.Text(), nullable=False, comment="P1 to P6; P9 while not scored"),
+        sa.Column(
+            "priority",
+            sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"),
+            nullable=False,
+            comment="P1 to P6; P9 while not scored",
+        ),
         sa.Column("score", sa.Integer(), nullable=False, comment="0 to 100; -1 while not scored"),
+        sa.Column(
+            "rank",
+            sa.Integer(),
+            sa.Computed("CAST(substr(priority, 2, 1) AS INTEGER) * 1000 - score", persisted=True),
+            nullable=False,
+            comment="the default order as one number: priority, then the higher score",
+        ),
         sa.Column("complete", sa.Boolean(), nullable=False),
-        sa.Column("segment", sa.Text(), nullable=True),
-        sa.Column("commercial_segment", sa.Text(), nullable=True),
+        sa.Column("segment", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=True),
+        sa.Column("commercial_segment", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=True),
         sa.Column("technical_heat", sa.Text(), nullable=True),
         sa.Column("commercial_heat", sa.Text(), nullable=True),
-        sa.Column("provider", sa.Text(), nullable=False, comment="Unknown while not scanned"),
-        sa.Column("gateway", sa.Text(), nullable=True),
+        sa.Column(
+            "provider",
+            sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"),
+            nullable=False,
+            comment="Unknown while not scanned",
+        ),
+        sa.Column("gateway", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=True),
         sa.Column("hoster", sa.Text(), nullable=True),
         sa.Column("referral_id", sa.Text(), nullable=True, comment="the leading referral"),
-        sa.Column("referral_category", sa.Text(), nullable=True),
-        sa.Column("referral_status", sa.Text(), nullable=True),
+        sa.Column("referral_category", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=True),
+        sa.Column("referral_status", sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"), nullable=True),
         sa.Column("referral_substatus", sa.Text(), nullable=True),
         sa.Column("referral_count", sa.Integer(), nullable=False),
         sa.Column("expires_at", types.UtcDateTime(), nullable=True, comment="earliest expiry of a New referral"),
@@ -346,31 +412,33 @@ def upgrade() -> None:
         sa.Column("currency", sa.Text(), nullable=True),
         sa.Column(
             "dynamics_state",
-            sa.Text(),
+            sa.Text().with_variant(sa.TEXT(collation="C"), "postgresql"),
             nullable=False,
             comment="not_pushed or the worst state of the company's records",
         ),
         sa.Column("dynamics_detail", sa.Text(), nullable=True, comment="what the state needs a reader to know"),
         sa.Column("first_seen_at", types.UtcDateTime(), nullable=False),
         sa.Column("changed_at", types.UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("domain", name=op.f("pk_leads")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_leads")),
     )
-    op.create_index("ix_leads_category", "leads", ["referral_category", "priority", "score", "domain"], unique=False)
     op.create_index("ix_leads_changed_at", "leads", ["changed_at", "domain"], unique=False)
-    op.create_index("ix_leads_country", "leads", ["country", "priority", "score", "domain"], unique=False)
+    op.create_index("ix_leads_commercial_segment", "leads", ["commercial_segment", "rank", "domain"], unique=False)
+    op.create_index("ix_leads_country", "leads", ["country", "rank", "domain"], unique=False)
     op.create_index("ix_leads_deal_value", "leads", ["deal_value", "domain"], unique=False)
-    op.create_index("ix_leads_dynamics_state", "leads", ["dynamics_state", "priority", "score", "domain"], unique=False)
+    op.create_index("ix_leads_dynamics_state", "leads", ["dynamics_state", "rank", "domain"], unique=False)
     op.create_index("ix_leads_expires_at", "leads", ["expires_at", "domain"], unique=False)
     op.create_index("ix_leads_first_seen_at", "leads", ["first_seen_at", "domain"], unique=False)
+    op.create_index("ix_leads_gateway", "leads", ["gateway", "rank", "domain"], unique=False)
     op.create_index("ix_leads_name_key", "leads", ["name_key", "domain"], unique=False)
-    op.create_index("ix_leads_priority", "leads", ["priority", "score", "domain"], unique=False)
-    op.create_index("ix_leads_provider", "leads", ["provider", "priority", "score", "domain"], unique=False)
-    op.create_index(
-        "ix_leads_referral_status", "leads", ["referral_status", "priority", "score", "domain"], unique=False
-    )
-    op.create_index("ix_leads_score", "leads", ["score", "domain"], unique=False)
-    op.create_index("ix_leads_segment", "leads", ["commercial_segment", "priority", "score", "domain"], unique=False)
-    op.create_index("ix_leads_source", "leads", ["source", "priority", "score", "domain"], unique=False)
+    op.create_index("ix_leads_provider", "leads", ["provider", "rank", "domain"], unique=False)
+    op.create_index("ix_leads_rank", "leads", ["rank", "domain"], unique=False)
+    op.create_index("ix_leads_referral_category", "leads", ["referral_category", "rank", "domain"], unique=False)
+    op.create_index("ix_leads_referral_status", "leads", ["referral_status", "rank", "domain"], unique=False)
+    op.create_index("ix_leads_score", "leads", ["score", "priority"], unique=False)
+    op.create_index("ix_leads_search_text", "leads", ["search_text"], unique=False)
+    op.create_index("ix_leads_segment", "leads", ["segment", "rank", "domain"], unique=False)
+    op.create_index("ix_leads_source", "leads", ["source", "rank", "domain"], unique=False)
+    op.create_index("uq_leads_domain", "leads", ["domain"], unique=True)
     op.create_table(
         "leases",
         sa.Column("name", sa.Text(), nullable=False, comment="one of a kind of work: referral_sync, dynamics_push…"),
@@ -419,7 +487,12 @@ def upgrade() -> None:
             comment="imports.id for rows of a file",
         ),
         sa.Column("received_at", types.UtcDateTime(), nullable=False, comment="first time this payload came"),
-        sa.Column("seen_at", types.UtcDateTime(), nullable=False, comment="last time this payload came"),
+        sa.Column(
+            "seen_at",
+            types.UtcDateTime(),
+            nullable=False,
+            comment="last time this payload came as the newest of its record",
+        ),
         sa.Column(
             "processed_at",
             types.UtcDateTime(),
@@ -505,6 +578,12 @@ def upgrade() -> None:
             types.Json(),
             nullable=False,
             comment="customer side: [{first_name, last_name, email, phone, title, locale}]",
+        ),
+        sa.Column(
+            "candidates",
+            types.Json(),
+            nullable=True,
+            comment="what else may name the customer's domain: [[external_id, website or other_email, value]]",
         ),
         sa.Column("consent", types.Json(), nullable=True),
         sa.Column("needs", types.Json(), nullable=True, comment="products, services, solutions, industries asked for"),
@@ -734,6 +813,7 @@ def downgrade() -> None:
     op.drop_table("quarantine")
     op.drop_table("leases")
     op.drop_table("leads")
+    op.drop_table("lead_counts")
     op.drop_table("imports")
     op.drop_table("import_rejects")
     op.drop_table("idempotency_keys")

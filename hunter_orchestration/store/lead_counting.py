@@ -1,0 +1,105 @@
+"""How many leads there are of what: counts, facets and the figures above the list, from ``lead_counts``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+
+from hunter_orchestration.store.lead_filters import NOT_SCORED, LeadFilter, conditions
+from hunter_orchestration.store.tables.leads import COUNTED, lead_counts, leads
+
+
+def _wanted(wanted: LeadFilter) -> list[ColumnElement[bool]]:
+    return [
+        lead_counts.c[name].in_([_stored(name, value) for value in values]) for name, values in wanted.values.items()
+    ]
+
+
+def _stored(name: str, value: str | None) -> str:
+    return (NOT_SCORED if name == "priority" else "") if value is None else value
+
+
+def _told(name: str, value: str | None) -> str | None:
+    return None if not value or (name == "priority" and value == NOT_SCORED) else value
+
+
+def counted(connection: Connection, wanted: LeadFilter) -> int:
+    """How many leads have these values; other parts of the filter are not looked at."""
+    query = select(func.coalesce(func.sum(lead_counts.c.leads), 0)).where(*_wanted(wanted))
+    return int(connection.execute(query).scalar_one())
+
+
+def values_of(connection: Connection, wanted: LeadFilter, name: str) -> list[str | None]:
+    """The values of a column among the leads the filter's values leave."""
+    query = (
+        select(lead_counts.c[name])
+        .where(*_wanted(wanted))
+        .group_by(lead_counts.c[name])
+        .having(func.sum(lead_counts.c.leads) > 0)
+    )
+    return [value or None for value in connection.execute(query).scalars()]
+
+
+def facets(connection: Connection, wanted: LeadFilter) -> dict[str, list[tuple[str | None, int]]]:
+    """For each counted column, its values with how many leads have them under the rest of the filter.
+
+    A column's own filter is set aside, so that a reader sees what another choice would give. Most frequent first.
+    """
+    if wanted.counted_only:
+        return _facets_of_counts(connection, wanted)
+    found: dict[str, list[tuple[str | None, int]]] = {}
+    for name in COUNTED:
+        column = leads.c[name]
+        query = select(column, func.count()).where(*conditions(connection, wanted.without(name))).group_by(column)
+        found[name] = _sorted((_told(name, value), int(number)) for value, number in connection.execute(query))
+    return found
+
+
+def _facets_of_counts(connection: Connection, wanted: LeadFilter) -> dict[str, list[tuple[str | None, int]]]:
+    """One pass over the combinations: a row counts for a column when every other column's filter holds."""
+    c = lead_counts.c
+    names = list(COUNTED)
+    filtered = {name: {_stored(name, value) for value in values} for name, values in wanted.values.items()}
+    found: dict[str, dict[str, int]] = {name: defaultdict(int) for name in names}
+    query = select(*(c[name] for name in names), func.sum(c.leads)).group_by(*(c[name] for name in names))
+    if len(filtered) > 1:
+        query = query.where(_all_but_one(wanted))
+    positions = {name: position for position, name in enumerate(names)}
+    checks = [(positions[name], values) for name, values in filtered.items()]
+    counts = [found[name] for name in names]
+    for row in connection.execute(query):
+        number = int(row[-1])
+        if number <= 0:
+            continue
+        failed = [position for position, values in checks if row[position] not in values]
+        if len(failed) > 1:
+            continue
+        if failed:
+            counts[failed[0]][row[failed[0]]] += number
+        else:
+            for position, values_counted in enumerate(counts):
+                values_counted[row[position]] += number
+    return {
+        name: _sorted((_told(name, value), number) for value, number in values.items())
+        for name, values in found.items()
+    }
+
+
+def _all_but_one(wanted: LeadFilter) -> ColumnElement[bool]:
+    parts = _wanted(wanted)
+    return or_(*(and_(*(part for other, part in enumerate(parts) if other != left)) for left in range(len(parts))))
+
+
+def _sorted(pairs: Any) -> list[tuple[str | None, int]]:
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0] or "~"))
+
+
+def score_histogram(connection: Connection) -> list[int]:
+    """Leads by score in ten bands: 0 to 9, …, 90 to 100."""
+    bands = [0] * 10
+    query = select(leads.c.score, func.count()).where(leads.c.score >= 0).group_by(leads.c.score)
+    for score, number in connection.execute(query):
+        bands[min(score // 10, 9)] += number
+    return bands

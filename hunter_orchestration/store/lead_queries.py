@@ -1,0 +1,344 @@
+"""Lists of leads: any page of any sort and filter, at a cost that follows the page and not the table.
+
+A narrow filter is read whole, sorted here and cut. A wide one is walked along an index in the order asked for: the
+order is taken apart into *streams*, each one a range of one index, which are read lazily and merged. Both ways give
+the same order, and a cursor of one continues in the other.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cmp_to_key
+from itertools import islice
+from typing import Any, Literal
+
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, and_, func, or_, select
+
+from hunter_orchestration.store.lead_counting import counted, values_of
+from hunter_orchestration.store.lead_filters import (
+    NOT_SCORED,
+    LeadFilter,
+    conditions,
+    one_of,
+    priority_range,
+    residual,
+)
+from hunter_orchestration.store.tables.leads import COUNTED, leads
+
+NARROW = 2000
+"""A filter that matches at most this many leads is read whole."""
+
+COUNT_LIMIT = 10_000
+"""A search that finds more is told as "at least" this many."""
+
+SORTS: Mapping[str, str] = {
+    "priority": "rank",
+    "score": "score",
+    "name": "name_key",
+    "domain": "domain",
+    "segment": "commercial_segment",
+    "technical_segment": "segment",
+    "provider": "provider",
+    "gateway": "gateway",
+    "category": "referral_category",
+    "referral_status": "referral_status",
+    "dynamics_state": "dynamics_state",
+    "country": "country",
+    "source": "source",
+    "expires_at": "expires_at",
+    "deal_value": "deal_value",
+    "first_seen_at": "first_seen_at",
+    "changed_at": "changed_at",
+}
+"""Names the API sorts by, and the column behind each."""
+
+_PRIORITIES = ("P1", "P2", "P3", "P4", "P5", "P6", "P9")
+_Place = tuple[Any, int, str]
+"""Where a row stands: value of the sorted column, rank, domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A sort and its direction. Empty values come last in both."""
+
+    sort: str = "priority"
+    descending: bool = False
+
+    @property
+    def column(self) -> Column[Any]:
+        """The sorted column."""
+        return leads.c[SORTS[self.sort]]
+
+    @property
+    def by_value(self) -> bool:
+        """Whether the column holds few values, within each of which the default order goes on."""
+        return SORTS[self.sort] in COUNTED
+
+    def compare(self, one: _Place, two: _Place) -> int:
+        """Negative when ``one`` comes first."""
+        sign = -1 if self.descending else 1
+        if one[0] != two[0]:
+            if one[0] is None or two[0] is None:
+                return 1 if one[0] is None else -1
+            return sign if one[0] > two[0] else -sign
+        if self.by_value:
+            return _sign(one[1:], two[1:])
+        # The rank falls as the score grows, so among equal scores the domains go the rank's way.
+        return _sign(one[2], two[2]) * (-sign if self.sort == "score" else sign)
+
+    def place(self, row: RowMapping | Mapping[str, Any]) -> _Place:
+        """Where a row of ``leads`` stands."""
+        return row[SORTS[self.sort]], row["rank"], row["domain"]
+
+
+def _sign(one: Any, two: Any) -> int:
+    return int(one > two) - int(one < two)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of leads. ``total`` is exact unless ``total_exact`` says it is the least number."""
+
+    rows: Sequence[RowMapping]
+    total: int
+    total_exact: bool
+    has_next: bool
+    has_previous: bool
+
+
+def page(
+    connection: Connection,
+    wanted: LeadFilter,
+    order: Order,
+    limit: int,
+    *,
+    after: _Place | None = None,
+    before: _Place | None = None,
+) -> Page:
+    """The page after (or before) a place, in order.
+
+    Args:
+        limit: most rows of the page.
+        after: the place of the last row of the page before; ``before`` likewise of the first row of the page after.
+    """
+    total, exact = count(connection, wanted)
+    backwards = before is not None
+    place = before if backwards else after
+    if total <= NARROW:
+        rows, more = _narrow(connection, wanted, order, limit, place, backwards)
+    else:
+        found = list(islice(_walk(connection, wanted, order, place, backwards, limit + 1), limit + 1))
+        rows, more = found[:limit], len(found) > limit
+    if backwards:
+        rows = rows[::-1]
+    return Page(rows, total, exact, True if backwards else more, more if backwards else place is not None)
+
+
+def count(connection: Connection, wanted: LeadFilter) -> tuple[int, bool]:
+    """How many leads match, and whether that is exact."""
+    if wanted.counted_only:
+        return counted(connection, wanted), True
+    query = select(leads.c.id).where(*conditions(connection, wanted))
+    if not wanted.words:
+        return int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()), True
+    found = connection.execute(select(func.count()).select_from(query.limit(COUNT_LIMIT + 1).subquery())).scalar_one()
+    return min(int(found), COUNT_LIMIT), found <= COUNT_LIMIT
+
+
+def stream(connection: Connection, wanted: LeadFilter, order: Order, size: int = 1000) -> Iterator[RowMapping]:
+    """Every lead of the filter in order, read in pages, so that memory stays flat however many there are."""
+    after: _Place | None = None
+    total, _ = count(connection, wanted)
+    while True:
+        if total <= NARROW:
+            rows, _more = _narrow(connection, wanted, order, NARROW, after, False)
+            yield from rows
+            return
+        rows = list(islice(_walk(connection, wanted, order, after, False, size), size))
+        yield from rows
+        if len(rows) < size:
+            return
+        after = order.place(rows[-1])
+
+
+def _narrow(
+    connection: Connection, wanted: LeadFilter, order: Order, limit: int, place: _Place | None, backwards: bool
+) -> tuple[list[RowMapping], bool]:
+    names = dict.fromkeys((SORTS[order.sort], "rank", "domain"))
+    query = select(*(leads.c[name] for name in names)).where(*conditions(connection, wanted)).limit(NARROW + 1)
+    compare = order.compare if not backwards else lambda one, two: order.compare(two, one)
+    places = [order.place(row) for row in connection.execute(query).mappings()]
+    if place is not None:
+        start = place
+        places = [one for one in places if compare(one, start) > 0]
+    places.sort(key=cmp_to_key(compare))
+    domains = [domain for _, _, domain in places[:limit]]
+    found = {
+        row["domain"]: row
+        for start_at in range(0, len(domains), 500)
+        for row in connection.execute(
+            select(leads).where(leads.c.domain.in_(domains[start_at : start_at + 500]))
+        ).mappings()
+    }
+    return [found[domain] for domain in domains if domain in found], len(places) > limit
+
+
+def _walk(
+    connection: Connection, wanted: LeadFilter, order: Order, place: _Place | None, backwards: bool, size: int
+) -> Iterator[RowMapping]:
+    compare = order.compare if not backwards else lambda one, two: order.compare(two, one)
+
+    def in_order(one: RowMapping, two: RowMapping) -> int:
+        return compare(order.place(one), order.place(two))
+
+    key = cmp_to_key(in_order)
+    groups = _streams(connection, wanted, order)
+    for group in reversed(groups) if backwards else groups:
+        runs = [
+            _run(connection, part, wanted, bound, part.descending != backwards, size)
+            for part in group
+            if (bound := _bound(part, place, order, backwards)) is not None
+        ]
+        yield from runs[0] if len(runs) == 1 else heapq.merge(*runs, key=key)
+
+
+_Fixed = tuple[ColumnElement[bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A range of one index: rows where ``fixed`` holds, ordered by ``columns`` in one direction.
+
+    ``kind`` says how a place in the whole order maps to one in this range, ``value`` what the range is fixed to.
+    """
+
+    kind: Literal["value", "rank", "score", "filled", "empty", "domain"]
+    fixed: _Fixed
+    columns: tuple[Column[Any], ...]
+    descending: bool
+    value: Any = None
+    skip: tuple[str, ...] = ()
+    sorted_by: str | None = None
+
+
+def _streams(connection: Connection, wanted: LeadFilter, order: Order) -> list[list[_Stream]]:
+    """The order taken apart: groups that follow each other, each of streams to be merged."""
+    c, name, column, descending = leads.c, SORTS[order.sort], order.column, order.descending
+    by_rank = (c.rank, c.domain)
+    if order.by_value:
+        values = list(wanted.values[name]) if name in wanted.values else values_of(connection, wanted, name)
+        values.sort(key=lambda value: value or "", reverse=descending)
+        values.sort(key=lambda value: value is None)
+        ranges: list[_Fixed] = [(priority_range(priority),) for priority in wanted.values.get("priority", ())] or [()]
+        return [
+            [
+                _Stream("value", (one_of(column, (value,), indexed=True), *narrowed), by_rank, False, value, (name,))
+                for narrowed in ranges
+            ]
+            for value in values
+        ]
+    if order.sort in ("priority", "score"):
+        return [_ranked(connection, wanted, order)]
+    if order.sort == "domain":
+        return [[_Stream("domain", (), (c.domain,), descending)]]
+    columns = (column, c.domain)
+    if name not in ("expires_at", "deal_value"):
+        return [[_Stream("filled", (), columns, descending, sorted_by=name)]]
+    return [
+        [_Stream("filled", (column.is_not(None),), columns, descending, sorted_by=name)],
+        [_Stream("empty", (column.is_(None),), (c.domain,), descending)],
+    ]
+
+
+def _ranked(connection: Connection, wanted: LeadFilter, order: Order) -> list[_Stream]:
+    """Streams of the order by rank or by score, each within one value of the filter that leaves fewest leads.
+
+    Within a priority the rank falls as the score grows, so the order by score is the merge of the priorities' ranges.
+    """
+    by_rank = (leads.c.rank, leads.c.domain)
+    names = [name for name in wanted.values if name != "priority"]
+    driving = min(
+        names, key=lambda name: counted(connection, LeadFilter(values={name: wanted.values[name]})), default=""
+    )
+    ranges: list[_Fixed] = [()]
+    if driving:
+        ranges = [(one_of(leads.c[driving], (value,), indexed=True),) for value in wanted.values[driving]]
+    skip = (driving, "priority")
+    if order.sort == "priority":
+        narrowed: list[_Fixed] = [(priority_range(one),) for one in wanted.values.get("priority", ())] or [()]
+        return [
+            _Stream("rank", (*fixed, *more), by_rank, order.descending, skip=skip)
+            for fixed in ranges
+            for more in narrowed
+        ]
+    numbers = [int((one or NOT_SCORED)[1]) for one in wanted.values.get("priority", _PRIORITIES)]
+    return [
+        _Stream("score", (*fixed, *_scores(wanted, number)), by_rank, not order.descending, number, skip)
+        for fixed in ranges
+        for number in numbers
+    ]
+
+
+def _scores(wanted: LeadFilter, number: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """One priority's ranks, narrowed to the scores wanted."""
+    best = 100 if wanted.score_max is None else wanted.score_max
+    worst = -1 if wanted.score_min is None else wanted.score_min
+    return leads.c.rank >= number * 1000 - best, leads.c.rank <= number * 1000 - worst
+
+
+_Bound = tuple[Any, ...]
+
+
+def _bound(part: _Stream, place: _Place | None, order: Order, backwards: bool) -> _Bound | None:
+    """Values of the stream's columns to go on from; empty to read all of it, ``None`` to leave it out."""
+    if place is None:
+        return ()
+    value, rank, domain = place
+    if part.kind == "value":
+        if part.value == value:
+            return rank, domain
+        ahead = order.compare((part.value, 0, ""), (value, 0, "")) > 0
+        return () if ahead != backwards else None
+    if part.kind == "rank":
+        return rank, domain
+    if part.kind == "score":
+        return part.value * 1000 - value, domain
+    if part.kind == "domain":
+        return (domain,)
+    if part.kind == "empty":
+        return (domain,) if value is None else None if backwards else ()
+    if value is None:
+        return () if backwards else None
+    return value, domain
+
+
+def _run(
+    connection: Connection, part: _Stream, wanted: LeadFilter, bound: _Bound, descending: bool, size: int
+) -> Iterator[RowMapping]:
+    """The rows of a stream after a bound, read in pieces of ``size``."""
+    base = (
+        select(leads)
+        .where(*part.fixed, *residual(wanted, skip=part.skip, sorted_by=part.sorted_by))
+        .order_by(*(column.desc() if descending else column.asc() for column in part.columns))
+        .limit(size)
+    )
+    while True:
+        query = base.where(_beyond(part.columns, bound, descending)) if bound else base
+        rows = connection.execute(query).mappings().all()
+        yield from rows
+        if len(rows) < size:
+            return
+        bound = tuple(rows[-1][column.name] for column in part.columns)
+
+
+def _beyond(columns: Sequence[Column[Any]], bound: _Bound, descending: bool) -> ColumnElement[bool]:
+    """Rows after a bound. The first column is bounded by itself too, which is what both planners turn into a range."""
+    first, value = columns[0], bound[0]
+    if len(columns) == 1:
+        return and_(first < value if descending else first > value)
+    second, domain = columns[1], bound[1]
+    if descending:
+        return and_(first <= value, or_(first < value, second < domain))
+    return and_(first >= value, or_(first > value, second > domain))
