@@ -1,0 +1,115 @@
+"""DMARC policy records as RFC 7489 and its successor (RFC 9989) read them. Pure functions on texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hunter_orchestration.scanning.wire import Answer
+
+DmarcState = Literal["valid", "none", "malformed", "multiple", "bad_policy", "unknown"]
+POLICIES = ("none", "quarantine", "reject")
+
+_MOST_BYTES = 8192
+_VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
+_LOOKS = re.compile(r"v\s*=\s*dmarc", re.IGNORECASE)
+_MAILTO = re.compile(r"mailto:[^\s@,!]+@[^\s@,!]+\.[^\s@,!]+(?:![0-9]+[kmgt]?)?\Z", re.IGNORECASE)
+_URI = re.compile(r"[a-z][a-z0-9+.\-]*:\S+\Z", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Finding:
+    """What DMARC says of a domain.
+
+    ``state`` ``bad_policy``: p is missing or wrong, yet a valid rua is there: counts as none (RFC 7489 6.6.3).
+    ``at`` is the name the record was found at. ``problems`` are what a careful reader would mend.
+    """
+
+    state: DmarcState
+    policy: str | None = None
+    subdomain_policy: str | None = None
+    pct: int | None = None
+    rua: list[str] = field(default_factory=list)
+    record: str | None = None
+    reason: str = ""
+    at: str | None = None
+    testing: bool = False
+    problems: list[str] = field(default_factory=list)
+
+
+def read(answer: Answer) -> Finding:
+    """The finding of a TXT answer of ``_dmarc``."""
+    if answer.state == "unknown":
+        return Finding("unknown", reason=answer.reason)
+    return parse(raw[:_MOST_BYTES].decode("utf-8", "replace") for raw in answer.records)
+
+
+def parse(texts: Iterable[str]) -> Finding:
+    """The finding of the TXT records of one name. Texts that aren't DMARC are left aside."""
+    valid: list[str] = []
+    near: list[str] = []
+    for text in texts:
+        if _VERSION.match(text):
+            valid.append(text)
+        elif _LOOKS.search(text):
+            near.append(text)
+    if len(valid) > 1:
+        return Finding("multiple", record=valid[0], reason=f"{len(valid)} DMARC records")
+    if valid:
+        return _record(valid[0])
+    if near:
+        first = _LOOKS.match(near[0]) is not None
+        reason = "the version is not followed by ;" if first else "v=DMARC1 does not come first"
+        return Finding("malformed", record=near[0], reason=reason)
+    return Finding("none")
+
+
+def _record(text: str) -> Finding:
+    tags: dict[str, str] = {}
+    problems: list[str] = []
+    for part in text.split(";")[1:]:
+        name, separator, value = part.partition("=")
+        name = name.strip().lower()
+        if not name and not separator:
+            continue
+        if not separator:
+            problems.append(f"{part.strip()[:40]!r} has no value")
+            continue
+        if name in tags:
+            problems.append(f"{name} is given twice")
+            continue
+        tags[name] = value.strip()
+    rua = [uri.strip() for uri in tags.get("rua", "").split(",") if uri.strip()]
+    reachable = [uri for uri in rua if (_MAILTO if uri.lower().startswith("mailto:") else _URI).match(uri)]
+    finding = Finding("valid", record=text, rua=reachable, problems=problems)
+    if len(reachable) < len(rua):
+        problems.append("rua holds something that is no address")
+    policy = tags.get("p", "").lower()
+    subdomain = tags.get("sp", "").lower()
+    if subdomain and subdomain not in POLICIES:
+        problems.append(f"sp={tags['sp'][:40]} is no policy")
+    if policy not in POLICIES:
+        finding.reason = f"p={tags['p'][:40]} is no policy" if "p" in tags else "p is missing"
+        if not reachable:
+            finding.state = "malformed"
+            return finding
+        finding.state, policy = "bad_policy", "none"
+    finding.policy = policy
+    finding.subdomain_policy = subdomain if subdomain in POLICIES else None
+    finding.pct = 100
+    if "pct" in tags:
+        if tags["pct"].isascii() and tags["pct"].isdigit() and int(tags["pct"][:6]) <= 100:
+            finding.pct = int(tags["pct"][:6])
+        else:
+            problems.append(f"pct={tags['pct'][:20]} is no percentage")
+    finding.testing = tags.get("t", "").lower() == "y"
+    return finding
+
+
+def applied_below(finding: Finding) -> Finding:
+    """The finding as it applies to a name below the one it was published at: sp before p."""
+    if finding.subdomain_policy:
+        finding.policy = finding.subdomain_policy
+    return finding

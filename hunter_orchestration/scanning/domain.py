@@ -1,0 +1,355 @@
+"""The core set of one domain: which lookups, in which order, and when to stop.
+
+``plan`` is a task of the engine: a generator of questions, free of sockets and clocks. It asks as little as the truth
+allows. The MX goes first, alone: a domain that doesn't exist or doesn't answer ends there. An NXDOMAIN at
+``_domainkey`` spares the selectors (RFC 8020). Tells of the mailbox behind a gateway are asked for only there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from hunter_orchestration.scanning import dkim, dmarc, spf
+from hunter_orchestration.scanning.engine import Question
+from hunter_orchestration.scanning.mailbox import Holder, Tells, by_mx, by_tells, is_own, useful_hosts
+from hunter_orchestration.scanning.providers import ProviderTable, Service
+from hunter_orchestration.scanning.wire import MX, NS, PTR, TXT, A, Answer
+
+MOST_SELECTORS = 28
+_WILDCARD_SUSPECT = 3
+_SPF_ROUNDS = 11
+_M365 = "Microsoft 365"
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Everything the lookups of one domain gave, ready to be told.
+
+    ``asked`` holds every question with its answer, in order; ``failed`` the core ones that stayed unknown.
+    """
+
+    domain: str
+    mx: Answer
+    txt: Answer | None = None
+    a: Answer | None = None
+    ns: Answer | None = None
+    spf: spf.Finding = field(default_factory=lambda: spf.Finding("none"))
+    dmarc: dmarc.Finding = field(default_factory=lambda: dmarc.Finding("none"))
+    keys: dict[str, dkim.Key] = field(default_factory=dict)
+    dkim_absent: bool = False
+    wildcard: bool = False
+    tenant_name: str | None = None
+    tells: Tells = field(default_factory=Tells)
+    holder: Holder = field(default_factory=lambda: Holder("Unknown", certain=False))
+    dns_host: str | None = None
+    asked: list[tuple[Question, Answer]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+Plan = Generator[list[Question], list[Answer], Gathered]
+_Sub = Generator[list[Question], list[Answer], None]
+
+
+def plan(domain: str, table: ProviderTable, organisational: str | None = None) -> Plan:
+    """Ask for the core set of a domain.
+
+    Args:
+        domain: lower-case ASCII, without a final dot.
+        table: the provider table.
+        organisational: the registrable domain when it is another, for DMARC's fallback.
+    """
+    found = Gathered(domain, Answer("unknown", "gave_up"))
+    found.mx = (yield from _ask(found, [Question(domain, MX)]))[0]
+    if found.mx.reason == "nxdomain" and not found.mx.cnames:
+        _never_existed(found)
+        return found
+    if found.mx.state == "unknown":
+        # Some servers fail on one type only; a second silence means the domain is not answering.
+        found.txt = (yield from _ask(found, [Question(domain, TXT, tries=2)]))[0]
+        if found.txt.state == "unknown":
+            _give_up(found, found.mx.reason)
+            return found
+    questions = [Question(domain, NS), Question(domain, A), Question(f"_dmarc.{domain}", TXT)]
+    questions.append(Question(f"_domainkey.{domain}", TXT))
+    if found.txt is None:
+        questions.append(Question(domain, TXT))
+    answers = yield from _ask(found, questions)
+    found.ns, found.a, dmarc_answer, keys_answer = answers[:4]
+    txt = found.txt if found.txt is not None else answers[4]
+    found.txt = txt
+    _read_ns(found, table)
+    for service in table.verified(txt.records):
+        found.tells.add(service, "txt")
+    yield from _policies(found, txt, dmarc_answer, keys_answer, table, organisational)
+    yield from _who(found, table)
+    return found
+
+
+def _ask(
+    found: Gathered, questions: list[Question], core: bool = True
+) -> Generator[list[Question], list[Answer], list[Answer]]:
+    answers = yield questions
+    for question, answer in zip(questions, answers, strict=True):
+        found.asked.append((question, answer))
+        if core and answer.state == "unknown":
+            found.failed.append((question.name, answer.reason))
+    return answers
+
+
+def _never_existed(found: Gathered) -> None:
+    found.dkim_absent = True
+    for name in ("txt", "a", "ns"):
+        setattr(found, name, Answer("absent", "nxdomain"))
+
+
+def _give_up(found: Gathered, reason: str) -> None:
+    found.spf = spf.Finding("unknown", reason)
+    found.dmarc = dmarc.Finding("unknown", reason=reason)
+
+
+def _read_ns(found: Gathered, table: ProviderTable) -> None:
+    for host in found.ns.records if found.ns is not None else ():
+        service = table.match("ns", host)
+        if service is not None:
+            found.dns_host = service.name
+            found.tells.add(service, "ns")
+            return
+
+
+# -- SPF, DMARC, DKIM, side by side -----------------------------------------------------------------------------
+
+
+def _policies(
+    found: Gathered,
+    txt: Answer,
+    dmarc_answer: Answer,
+    keys_answer: Answer,
+    table: ProviderTable,
+    organisational: str | None,
+) -> _Sub:
+    """Whatever of SPF's includes and DKIM's selectors may be asked together, is."""
+    found.dmarc = dmarc.read(dmarc_answer)
+    found.dmarc.at = f"_dmarc.{found.domain}" if found.dmarc.record else None
+    included: dict[str, Answer] = {}
+    own = {"a": found.a, "mx": found.mx}
+    known = {name: answer for name, answer in own.items() if answer is not None}
+    finding, needed = spf.evaluate(found.domain, txt, included, known)
+    _spf_tells(found, finding, table)
+    selectors = _first_selectors(found, keys_answer, table)
+    second = found.dmarc.state == "none" and organisational not in (None, found.domain)
+    rounds = 0
+    while needed or selectors or second:
+        names = sorted(needed)[:spf.LOOKUP_LIMIT]
+        questions = [Question(name, TXT, shared=True) for name in names]
+        questions += [Question(f"{selector}._domainkey.{found.domain}", TXT) for selector in selectors]
+        if second:
+            questions.append(Question(f"_dmarc.{organisational}", TXT, shared=True))
+        answers = yield from _ask(found, questions)
+        included.update(zip(names, answers, strict=False))
+        if second:
+            found.dmarc = dmarc.applied_below(dmarc.read(answers[-1]))
+            found.dmarc.at = f"_dmarc.{organisational}" if found.dmarc.record else None
+        _read_keys(found, selectors, answers[len(names) : len(names) + len(selectors)], table)
+        rounds += 1
+        selectors = _more_selectors(found, table) if selectors and rounds == 1 else []
+        second = False
+        finding, needed = spf.evaluate(found.domain, txt, included, known)
+        if rounds > _SPF_ROUNDS and needed:
+            finding.state, finding.reason = "unknown", "gave_up"
+            break
+    found.spf = finding
+    yield from _wildcard(found, keys_answer)
+
+
+def _spf_tells(found: Gathered, finding: spf.Finding, table: ProviderTable) -> None:
+    targets = list(finding.includes)
+    if finding.redirect:
+        targets.append(finding.redirect)
+    if finding.record and finding.state in ("multiple", "syntax"):
+        targets += spf.parse(finding.record).includes
+    for target in targets:
+        service = table.match("spf", target)
+        if service is not None:
+            found.tells.add(service, "spf")
+
+
+def _first_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable) -> list[str]:
+    """Which selectors are likely: the common ones and those of the services the domain shows.
+
+    None under a ``_domainkey`` that doesn't exist, nor under one made up by a wildcard: had it children, the wildcard
+    would not apply to it (RFC 4592 section 2.2.1).
+    """
+    if keys_answer.state == "absent" and keys_answer.reason == "nxdomain" and not keys_answer.cnames:
+        found.dkim_absent = True
+        return []
+    chosen = dict.fromkeys(table.first_selectors)
+    for service in table.services:
+        if service.name in found.tells.by or _has_mx(found, table, service):
+            chosen.update(dict.fromkeys(service.selectors))
+    return list(chosen)[:MOST_SELECTORS]
+
+
+def _has_mx(found: Gathered, table: ProviderTable, service: Service) -> bool:
+    return bool(service.selectors) and any(table.match("mx", host) is service for _, host in found.mx.records)
+
+
+def _more_selectors(found: Gathered, table: ProviderTable) -> list[str]:
+    """The rest of the list, while no record explains why ``_domainkey`` exists."""
+    if any(key.state in ("usable", "revoked", "broken") for key in found.keys.values()):
+        return []
+    return [name for name in table.more_selectors if name not in found.keys][: MOST_SELECTORS - len(found.keys)]
+
+
+def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], table: ProviderTable) -> None:
+    for selector, answer in zip(selectors, answers, strict=True):
+        found.keys[selector] = dkim.read(answer)
+        if answer.cnames:
+            found.tenant_name = found.tenant_name or dkim.tenant_of(answer.cnames)
+            service = table.match("dkim", answer.cnames[0])
+            if service is not None:
+                found.tells.add(service, "dkim")
+        elif selector == "google" and found.keys[selector].state in ("usable", "revoked"):
+            for service in table.services:
+                if service.provider == "Google":
+                    found.tells.add(service, "dkim")
+
+
+def _wildcard(found: Gathered, keys_answer: Answer) -> _Sub:
+    """Many selectors with one and the same text, or text at ``_domainkey`` itself, smell of a wildcard: try a name
+    that can't exist, and if it answers alike, none of them is a key."""
+    texts: dict[bytes, int] = {}
+    for question, answer in found.asked:
+        if "._domainkey." in question.name and answer.records:
+            raw = b"\n".join(sorted(answer.records))
+            texts[raw] = texts.get(raw, 0) + 1
+    suspects = {raw for raw, count in texts.items() if count >= _WILDCARD_SUSPECT}
+    if not suspects:
+        return
+    label = "hunter-" + hashlib.sha256(found.domain.encode()).hexdigest()[:12]
+    answer = (yield from _ask(found, [Question(f"{label}._domainkey.{found.domain}", TXT)], core=False))[0]
+    raw = b"\n".join(sorted(answer.records))
+    if answer.state != "found" or raw not in suspects:
+        return
+    found.wildcard = True
+    for question, selected in found.asked:
+        selector = question.name.partition(".")[0]
+        if selector in found.keys and "._domainkey." in question.name and b"\n".join(sorted(selected.records)) == raw:
+            found.keys[selector] = dkim.ABSENT
+
+
+# -- who holds the mailboxes ------------------------------------------------------------------------------------
+
+
+def _who(found: Gathered, table: ProviderTable) -> _Sub:
+    if found.mx.state != "found":
+        return
+    hosts = useful_hosts(found.domain, found.mx.records)
+    if not hosts:
+        return
+    _tenant_from_mx(found, hosts)
+    holder = by_mx(table, found.domain, hosts)
+    if holder is not None and holder.provider != "Unknown":
+        found.holder = holder
+        if holder.service == _M365:
+            _tell(found, table, "mx")
+        return
+    gateway = holder.gateway if holder is not None else None
+    if gateway is not None or found.tells.by.keys() & {_M365}:
+        yield from _microsoft_tells(found, table)
+    mailbox = by_tells(table, found.tells) if gateway is not None else _hybrid(found, table)
+    if mailbox is None and gateway is not None:
+        mailbox = yield from _mail_host(found, table)
+    elif mailbox is None:
+        mailbox = yield from _own_servers(found, table, hosts)
+    if mailbox is not None:
+        mailbox.gateway = gateway
+        found.holder = mailbox
+    else:
+        found.holder = Holder("Unknown", None, gateway, None, [], certain=False)
+
+
+def _tell(found: Gathered, table: ProviderTable, kind: str) -> None:
+    for service in table.services:
+        if service.name == _M365:
+            found.tells.add(service, kind)
+
+
+def _tenant_from_mx(found: Gathered, hosts: list[str]) -> None:
+    """``contoso-onmicrosoft-com.mail.protection.outlook.com`` names the tenant; a dashed own domain does not."""
+    for host in hosts:
+        label, _, rest = host.partition(".")
+        if rest == "mail.protection.outlook.com" and label.endswith("-onmicrosoft-com"):
+            found.tenant_name = found.tenant_name or label.removesuffix("-onmicrosoft-com")
+
+
+def _microsoft_tells(found: Gathered, table: ProviderTable) -> _Sub:
+    """Autodiscover, and the registration names while two tells don't agree yet."""
+    name = f"autodiscover.{found.domain}"
+    answer = (yield from _ask(found, [Question(name, A)], core=False))[0]
+    for target in answer.cnames:
+        service = table.match("autodiscover", target)
+        if service is not None:
+            found.tells.add(service, "autodiscover")
+    if len(found.tells.by.get(_M365, ())) >= 2 or (_M365 not in found.tells.by and found.tells.by):
+        return
+    names = (("enterpriseregistration", "windows.net"), ("lyncdiscover", "lync.com"))
+    questions = [Question(f"{label}.{found.domain}", A) for label, _ in names]
+    answers = yield from _ask(found, questions, core=False)
+    for (label, suffix), aliased in zip(names, answers, strict=True):
+        if any(target.endswith("." + suffix) for target in aliased.cnames):
+            _tell(found, table, label)
+
+
+def _hybrid(found: Gathered, table: ProviderTable) -> Holder | None:
+    """Microsoft 365 behind the company's own relay: autodiscover must say so, and another tell agree."""
+    kinds = found.tells.by.get(_M365, set())
+    return by_tells(table, found.tells) if "autodiscover" in kinds and len(kinds) >= 2 else None
+
+
+def _mail_host(
+    found: Gathered, table: ProviderTable
+) -> Generator[list[Question], list[Answer], Holder | None]:
+    """Behind a gateway without tells: a mail host of its own, or an alias to a service's web mail."""
+    answer = (yield from _ask(found, [Question(f"mail.{found.domain}", A)], core=False))[0]
+    if answer.state != "found":
+        return None
+    for target in answer.cnames:
+        provider = {"ghs.googlehosted.com": "Google", "domain.mail.yandex.net": "Yandex"}.get(target)
+        for service in table.services:
+            if provider and service.provider == provider:
+                found.tells.add(service, "mail")
+    return by_tells(table, found.tells) or Holder("Local", evidence=[f"a mail.{found.domain}"])
+
+
+def _own_servers(
+    found: Gathered, table: ProviderTable, hosts: list[str]
+) -> Generator[list[Question], list[Answer], Holder | None]:
+    """MX hosts in the company's own domain: a hoster's server when SPF, the reverse name, or name server and shared
+    address say so; else its own."""
+    for service in table.services:
+        if service.kind == "hoster" and "spf" in found.tells.by.get(service.name, ()):
+            return Holder("Hosting", service.name, None, service.name, sorted(found.tells.by[service.name]))
+    host = next((name for name in hosts if is_own(name, found.domain)), hosts[0])
+    if host == found.domain and found.a is not None:
+        address = found.a
+    else:
+        address = (yield from _ask(found, [Question(host, A)], core=False))[0]
+    own = Holder("Local", evidence=[f"mx {host}"])
+    if address.state != "found":
+        own.certain = False
+        return own
+    site = set(found.a.records) if found.a is not None else set()
+    if found.dns_host is not None:
+        if site & set(address.records):
+            evidence = [f"ns {found.dns_host}", f"mx {host} is the web server"]
+            return Holder("Hosting", found.dns_host, None, found.dns_host, evidence)
+        return own
+    reverse = ".".join(reversed(address.records[0].split("."))) + ".in-addr.arpa"
+    answer = (yield from _ask(found, [Question(reverse, PTR, shared=True, tries=2)], core=False))[0]
+    for name in answer.records:
+        service = table.match("ptr", name)
+        if service is not None:
+            return Holder("Hosting", service.name, None, service.name, [f"ptr {name}"])
+    return own

@@ -1,0 +1,113 @@
+"""The provider table: which service a host name, an SPF include or an alias belongs to. Pure functions on names.
+
+Matching is label-wise on suffixes: ``mail.outlook.com.spoof.ru`` belongs to nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hunter_orchestration.errors import PermanentError
+
+_FILE = Path(__file__).with_name("providers.yaml")
+_KINDS = ("mailbox", "gateway", "hoster", "sender")
+_CATEGORIES = ("M365", "Google", "Yandex", "Zoho", "Amazon", "SendGrid", "Mailgun", "Other")
+_SUFFIXES = ("mx", "ns", "ptr", "spf", "autodiscover", "dkim")
+_KEYS = {"name", "kind", "provider", "txt", "selectors", "grade", "source", "ns_pattern", *_SUFFIXES}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A row of the table. ``provider`` is the category of scoring; ``Hosting`` for a hoster, empty for the rest."""
+
+    name: str
+    kind: str
+    provider: str
+    selectors: tuple[str, ...]
+    txt: tuple[bytes, ...]
+    source: str
+
+
+class ProviderTable:
+    """The rows by what they are recognised by.
+
+    Raises:
+        PermanentError: a row is wrong; the message names it and the reason.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.services: list[Service] = []
+        self.by: dict[str, dict[str, Service]] = {name: {} for name in _SUFFIXES}
+        self.patterns: list[tuple[re.Pattern[str], Service]] = []
+        for row in document.get("services", []):
+            self._add(row)
+        selectors = document.get("selectors", {})
+        self.first_selectors: tuple[str, ...] = tuple(map(str, selectors.get("first", ())))
+        self.more_selectors: tuple[str, ...] = tuple(map(str, selectors.get("then", ())))
+        self.verifying = [(start, service) for service in self.services for start in service.txt]
+
+    def _add(self, row: Mapping[str, Any]) -> None:
+        name = str(row.get("name", "?"))
+        unknown = set(row) - _KEYS
+        kind = row.get("kind")
+        provider = row.get("provider", "Hosting" if kind == "hoster" else "")
+        if unknown or kind not in _KINDS or not row.get("source") or row.get("grade") not in ("A", "B", "C"):
+            what = f"unknown keys {sorted(unknown)}" if unknown else "it needs kind, grade and source"
+            raise PermanentError(f"The provider table's row {name} is wrong: {what}.", "Mend providers.yaml.")
+        if kind == "mailbox" and provider not in _CATEGORIES:
+            raise PermanentError(f"The provider table's row {name} names no known category.", "Mend providers.yaml.")
+        service = Service(
+            name,
+            kind,
+            provider,
+            tuple(map(str, row.get("selectors", ()))),
+            tuple(str(start).encode() for start in row.get("txt", ())),
+            str(row["source"]),
+        )
+        self.services.append(service)
+        for where in _SUFFIXES:
+            for suffix in row.get(where, ()):
+                taken = self.by[where].setdefault(str(suffix).lower(), service)
+                if taken is not service:
+                    raise PermanentError(
+                        f"The provider table gives {suffix} to {taken.name} and {name}.", "Mend providers.yaml."
+                    )
+        if "ns_pattern" in row:
+            self.patterns.append((re.compile(rf"(?:.*\.)?{row['ns_pattern']}"), service))
+
+    def match(self, where: str, host: str) -> Service | None:
+        """The service a name belongs to. ``where`` is one of mx, ns, ptr, spf, autodiscover, dkim."""
+        table = self.by[where]
+        name = host.rstrip(".")
+        while name:
+            found = table.get(name)
+            if found is not None:
+                return found
+            _, _, name = name.partition(".")
+        if where == "ns":
+            for pattern, service in self.patterns:
+                if pattern.fullmatch(host):
+                    return service
+        return None
+
+    def verified(self, texts: Iterable[bytes]) -> list[Service]:
+        """Services whose verification records are among the TXT records."""
+        found: list[Service] = []
+        for text in texts:
+            for start, service in self.verifying:
+                if text.startswith(start) and service not in found:
+                    found.append(service)
+        return found
+
+
+@cache
+def provider_table() -> ProviderTable:
+    """The table that comes with Hunter, read once."""
+    return ProviderTable(yaml.safe_load(_FILE.read_text(encoding="utf-8")))

@@ -1,0 +1,204 @@
+"""One resolver as the engine sees it: how fast it answers, how much it bears, whether it is alive.
+
+Pure bookkeeping on times handed in; no sockets, no clock.
+
+The window (queries in flight) opens with every answer until something is lost. A limiter shows as loss or REFUSED
+beyond what a bad line explains; from then on queries are paced by a token bucket set to what was really delivered,
+which then creeps upward to find the limit again. Loss on domains that never answered anything says nothing about the
+resolver and is not counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from hunter_orchestration.errors import PermanentError
+
+FIRST_TIMEOUT = 1.0
+LEAST_TIMEOUT = 0.25
+MOST_TIMEOUT = 4.0
+_FIRST_WINDOW = 64
+_LEAST_WINDOW = 8
+_PERIOD = 0.5
+_TOLERATED_LOSS = 0.06
+_LEAST_SAMPLE = 40
+_LEAST_RATE = 20.0
+_GROWTH = 1.01
+_DEAD_AFTER = 24
+_QUIET_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a resolver listens."""
+
+    host: str
+    port: int = 53
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """``9.9.9.9``, ``127.0.0.1:5353``, ``::1`` or ``[::1]:5353``. Names are refused: they would need a resolver.
+
+    Raises:
+        PermanentError: not an IP address with an optional port.
+    """
+    host, port = text.strip(), 53
+    try:
+        if host.startswith("["):
+            host, _, rest = host[1:].partition("]")
+            port = int(rest[1:]) if rest else 53
+        elif host.count(":") == 1:
+            host, _, rest = host.partition(":")
+            port = int(rest)
+        if not 0 < port < 65536:
+            raise ValueError(port)
+        return Address(str(ip_address(host)), port)
+    except ValueError:
+        raise PermanentError(
+            f"{text!r} is not a resolver's address.", "Write an IP address, or IP:PORT, e.g. 127.0.0.1:5353."
+        ) from None
+
+
+def system_addresses(path: str = "/etc/resolv.conf") -> list[Address]:
+    """The resolvers of the system, in order; empty when the file has none or can't be read."""
+    found = []
+    try:
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                words = line.split()
+                if len(words) > 1 and words[0] == "nameserver":
+                    try:
+                        found.append(parse_address(f"[{words[1].split('%')[0]}]"))
+                    except PermanentError:
+                        continue
+    except OSError:
+        return []
+    return found
+
+
+class Resolver:
+    """Health, round trip, window and pace of one resolver. Times are seconds of any one monotonic clock.
+
+    Args:
+        address: where it listens.
+        ceiling: most queries a second, 0 for none but what it shows by itself.
+        most_in_flight: upper end of the window.
+    """
+
+    def __init__(self, address: Address, ceiling: float = 0, most_in_flight: int = 1000) -> None:
+        self.address = address
+        self.label = str(address)
+        self.ceiling = float(ceiling)
+        self.rate = float(ceiling)
+        self.window = float(min(_FIRST_WINDOW, most_in_flight))
+        self.most_in_flight = most_in_flight
+        self.in_flight = 0
+        self.srtt = 0.0
+        self.rttvar = 0.0
+        self.sent = self.answered = self.lost = self.refused = 0
+        self.dead_until = 0.0
+        self._dead_for = 1.0
+        self._silent = 0
+        self._tokens = 4.0
+        self._token_stamp = 0.0
+        self._period_start = 0.0
+        self._period_answered = self._period_lost = 0
+        self._last_answer = 0.0
+        self._held_until = 0.0
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait before the first repetition; later ones double it."""
+        if not self.srtt:
+            return FIRST_TIMEOUT
+        return min(max(self.srtt + 4 * self.rttvar, LEAST_TIMEOUT), MOST_TIMEOUT)
+
+    def alive(self, now: float) -> bool:
+        """False while it is left alone after a streak of silence."""
+        return now >= self.dead_until
+
+    def wait(self, now: float) -> float:
+        """Seconds until another query may be sent; 0 for now, infinity while the window is full."""
+        if self.in_flight >= self.window:
+            return float("inf")
+        if not self.rate:
+            return 0.0
+        self._tokens = min(self._tokens + (now - self._token_stamp) * self.rate, max(4.0, self.rate * 0.02))
+        self._token_stamp = now
+        return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self.rate
+
+    def on_sent(self) -> None:
+        """A query went out."""
+        self.sent += 1
+        self.in_flight += 1
+        if self.rate:
+            self._tokens -= 1
+
+    def on_answer(self, now: float, round_trip: float | None) -> None:
+        """An answer came. ``round_trip`` is None when it is not known which sending it answers (Karn's rule)."""
+        self.answered += 1
+        self._period_answered += 1
+        self._silent = 0
+        self._last_answer = now
+        self._dead_for = 1.0
+        self.dead_until = 0.0
+        if self.window < self.most_in_flight:
+            self.window += 1 if not self.rate else 1 / self.window
+        if round_trip is not None:
+            if not self.srtt:
+                self.srtt, self.rttvar = round_trip, round_trip / 2
+            else:
+                difference = round_trip - self.srtt
+                self.srtt += difference / 8
+                self.rttvar += (abs(difference) - self.rttvar) / 4
+        if now - self._period_start > _PERIOD:
+            self._judge(now)
+
+    def on_loss(self, now: float, telling: bool, refused: bool = False) -> None:
+        """A query was not answered in time, or was refused.
+
+        Args:
+            telling: False when the domain asked about never answered anything: it may be dead by itself.
+        """
+        self.lost += 1
+        if refused:
+            self.refused += 1
+            self._silent = 0
+            self._last_answer = now
+        else:
+            self._silent += 1
+            if self._silent >= _DEAD_AFTER and now - self._last_answer > _QUIET_SECONDS and self.alive(now):
+                self.dead_until = now + self._dead_for
+                self._dead_for = min(self._dead_for * 2, 30.0)
+        if telling:
+            self._period_lost += 1
+        if now - self._period_start > _PERIOD:
+            self._judge(now)
+
+    def _judge(self, now: float) -> None:
+        """At the end of a period: slow down to what was delivered, or creep up."""
+        span = now - self._period_start
+        total = self._period_answered + self._period_lost
+        if total < _LEAST_SAMPLE and span < 4 * _PERIOD:
+            return
+        lossy = total >= _LEAST_SAMPLE / 2 and self._period_lost > total * _TOLERATED_LOSS
+        if lossy and now >= self._held_until:
+            delivered = max(self._period_answered / span, _LEAST_RATE)
+            self.rate = delivered if not self.rate else min(max(delivered, self.rate / 2), self.rate * 0.97)
+            self.window = max(_LEAST_WINDOW, self.window * (0.5 if span < 2 else 0.8))
+            # Losses of the old pace are still coming in: they must not be counted twice.
+            self._held_until = now + _PERIOD + self.timeout
+            self._tokens = min(self._tokens, 1.0)
+            self._token_stamp = now
+        elif not lossy and self.rate:
+            used = self._period_answered / span > self.rate * 0.8 if span else False
+            if used:
+                self.rate *= _GROWTH if self._period_lost else _GROWTH**3
+        if self.ceiling and (not self.rate or self.rate > self.ceiling):
+            self.rate = self.ceiling
+        self._period_start = now
+        self._period_answered = self._period_lost = 0
