@@ -1,1 +1,4 @@
-"""Referrals in: sign-in, client, resource models, ingestion, write-back and webhooks of Partner Center."""
+"""Referrals in: sign-in, client, resource model, ingestion, write-back and webhooks of Microsoft Partner Center.
+
+Ends where a referral is a row of ours: which company it belongs to is decided by ``companies``.
+"""

@@ -16,7 +16,7 @@ raw_leads = Table(
     Column("source_updated_at", UtcDateTime, comment="the source's own stamp, when it gives one"),
     Column("import_id", Key, comment="imports.id for rows of a file"),
     Column("received_at", UtcDateTime, nullable=False, comment="first time this payload came"),
-    Column("seen_at", UtcDateTime, nullable=False, comment="last time this payload came"),
+    Column("seen_at", UtcDateTime, nullable=False, comment="last time this payload came as the newest of its record"),
     Column("processed_at", UtcDateTime, comment="empty while the next stage still has to read the row"),
     Column("outcome", Text, comment="stored, unchanged, superseded, quarantined or suppressed"),
     Column("reader_version", Integer, comment="version of the code that read it"),

@@ -37,6 +37,11 @@ referrals = Table(
         nullable=False,
         comment="customer side: [{first_name, last_name, email, phone, title, locale}]",
     ),
+    Column(
+        "candidates",
+        Json,
+        comment="what else may name the customer's domain: [[external_id, website or other_email, value]]",
+    ),
     Column("consent", Json),
     Column("needs", Json, comment="products, services, solutions, industries asked for"),
     Column("notes", Text),

@@ -795,9 +795,21 @@ def upgrade() -> None:
         sa.Column("updated_at", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("source", "scope", name=op.f("pk_watermarks")),
     )
+    op.create_table(
+        "web_sessions",
+        sa.Column("id_hash", sa.Text(), nullable=False, comment="SHA-256 of the cookie's value, hex"),
+        sa.Column("user_id", sa.Text(), nullable=False, comment="Entra object id"),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False, comment="viewer, seller or admin"),
+        sa.Column("opened_at", types.UtcDateTime(), nullable=False),
+        sa.Column("seen_at", types.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id_hash", name=op.f("pk_web_sessions")),
+    )
+    op.create_index("ix_web_sessions_seen_at", "web_sessions", ["seen_at"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_table("web_sessions")
     op.drop_table("watermarks")
     op.drop_table("sync_runs")
     op.drop_table("suppressions")
