@@ -91,3 +91,15 @@ saved_views = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Index("uq_saved_views_owner_name", "owner", "name", unique=True),
 )
+
+web_sessions = Table(
+    "web_sessions",
+    metadata,
+    Column("id_hash", Text, primary_key=True, comment="SHA-256 of the cookie's value, hex"),
+    Column("user_id", Text, nullable=False, comment="Entra object id"),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False, comment="viewer, seller or admin"),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Index("ix_web_sessions_seen_at", "seen_at"),
+)

@@ -1,0 +1,160 @@
+"""The figures above the lists: what needs somebody today, how much is open, how the engine has been running."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, case, func, select
+
+from hunter_orchestration.store.tables.companies import companies
+from hunter_orchestration.store.tables.crm import crm_differences, crm_records
+from hunter_orchestration.store.tables.ingestion import imports, quarantine, watermarks
+from hunter_orchestration.store.tables.leads import lead_counts, leads
+from hunter_orchestration.store.tables.operations import events, sync_runs
+from hunter_orchestration.store.tables.referrals import referrals
+
+
+def data_version(connection: Connection) -> str:
+    """Text that changes whenever a lead or anything the page was told of did; two index look-ups."""
+    newest = connection.execute(select(func.max(leads.c.changed_at))).scalar_one_or_none()
+    last = connection.execute(select(func.max(events.c.id))).scalar_one_or_none()
+    return f"{newest.timestamp() if newest else 0}-{last or 0}"
+
+
+def last_event_id(connection: Connection) -> int:
+    """The newest event's id, 0 before the first."""
+    return int(connection.execute(select(func.coalesce(func.max(events.c.id), 0))).scalar_one())
+
+
+def expiring(connection: Connection, now: datetime, days: int, end_of_today: datetime) -> tuple[int, int]:
+    """New referrals that expire within so many days, and those of them that do today. Overdue ones count."""
+    query = select(func.count(), func.count(case((referrals.c.expires_at < end_of_today, 1)))).where(
+        referrals.c.status == "New", referrals.c.expires_at < now + timedelta(days=days)
+    )
+    soon, today = connection.execute(query).one()
+    return int(soon), int(today)
+
+
+def new_of_priorities(connection: Connection, priorities: Sequence[str], since: datetime) -> int:
+    """Leads first seen since a time that have one of the priorities."""
+    query = select(func.count()).where(leads.c.first_seen_at >= since, leads.c.priority.in_(list(priorities)))
+    return int(connection.execute(query).scalar_one())
+
+
+def open_value(connection: Connection, category: str) -> list[tuple[str, Decimal, int]]:
+    """Sum and number of open deals of a category by currency, the largest first."""
+    query = (
+        select(referrals.c.currency, func.sum(referrals.c.deal_value), func.count())
+        .where(
+            referrals.c.category == category,
+            referrals.c.is_open,
+            referrals.c.deal_value.is_not(None),
+            referrals.c.currency.is_not(None),
+        )
+        .group_by(referrals.c.currency)
+    )
+    rows = [(str(currency), Decimal(value), int(number)) for currency, value, number in connection.execute(query)]
+    return sorted(rows, key=lambda row: -row[1])
+
+
+def crm_states(connection: Connection) -> dict[str, int]:
+    """Companies by the state of their worst CRM record."""
+    query = select(lead_counts.c.dynamics_state, func.sum(lead_counts.c.leads)).group_by(lead_counts.c.dynamics_state)
+    return {state: int(number) for state, number in connection.execute(query) if number > 0}
+
+
+def crm_records_by_state(connection: Connection, states: Sequence[str]) -> dict[str, int]:
+    """CRM records in each of the states."""
+    query = (
+        select(crm_records.c.state, func.count())
+        .where(crm_records.c.state.in_(list(states)))
+        .group_by(crm_records.c.state)
+    )
+    return {state: int(number) for state, number in connection.execute(query)}
+
+
+def funnel(connection: Connection) -> list[tuple[str, int]]:
+    """Referrals, those tied to a company, those accepted, those whose company is in the CRM, those won."""
+    c = referrals.c
+    total, linked, accepted, won = connection.execute(
+        select(
+            func.count(),
+            func.count(c.company_domain),
+            func.count(case((c.accepted_at.is_not(None) | (c.status == "Active"), 1))),
+            func.count(case((c.substatus == "Won", 1))),
+        )
+    ).one()
+    pushed = connection.execute(
+        select(func.count(func.distinct(crm_records.c.referral_id))).where(
+            crm_records.c.referral_id.is_not(None), crm_records.c.state == "synced"
+        )
+    ).scalar_one()
+    return [
+        ("referrals", int(total)),
+        ("linked", int(linked)),
+        ("accepted", int(accepted)),
+        ("pushed", int(pushed)),
+        ("won", int(won)),
+    ]
+
+
+def syncs_by_day(connection: Connection, kind: str, since: datetime) -> list[tuple[datetime, str]]:
+    """When each recorded run of a kind started since a time, and how it ended."""
+    query = (
+        select(sync_runs.c.started_at, sync_runs.c.state)
+        .where(sync_runs.c.kind == kind, sync_runs.c.started_at >= since)
+        .order_by(sync_runs.c.started_at)
+        .limit(50_000)
+    )
+    return [(row.started_at, row.state) for row in connection.execute(query)]
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """The numbers beside the rooms' names."""
+
+    def number(query: Any) -> int:
+        return int(connection.execute(query).scalar_one())
+
+    by_state = crm_records_by_state(connection, ("rejected", "conflict", "deleted_in_crm"))
+    return {
+        "leads": number(select(func.coalesce(func.sum(lead_counts.c.leads), 0))),
+        "referrals": number(select(func.count()).where(referrals.c.status.in_(("New", "Active")))),
+        "needs_domain": number(select(func.count()).where(referrals.c.company_domain.is_(None), referrals.c.is_open)),
+        "imports": number(select(func.count()).select_from(imports)),
+        "quarantine": number(select(func.count()).where(quarantine.c.state == "open")),
+        "rejects": by_state.get("rejected", 0),
+        "conflicts": by_state.get("conflict", 0),
+        "deleted_in_crm": by_state.get("deleted_in_crm", 0),
+        "differences": number(select(func.count()).where(crm_differences.c.mended_at.is_(None))),
+    }
+
+
+def watermark(connection: Connection, source: str) -> RowMapping | None:
+    """How far a source has been read, and when that was last stored."""
+    query = select(watermarks).where(watermarks.c.source == source).order_by(watermarks.c.updated_at.desc()).limit(1)
+    return connection.execute(query).mappings().first()
+
+
+def last_runs(connection: Connection, kinds: Sequence[str]) -> Mapping[str, dict[str, RowMapping]]:
+    """For each kind its newest recorded run (``last``) and its newest that succeeded (``success``)."""
+    found: dict[str, dict[str, RowMapping]] = {}
+    for kind in kinds:
+        of_kind = select(sync_runs).where(sync_runs.c.kind == kind).order_by(sync_runs.c.started_at.desc()).limit(1)
+        last = connection.execute(of_kind).mappings().first()
+        success = connection.execute(of_kind.where(sync_runs.c.state == "succeeded")).mappings().first()
+        found[kind] = {name: row for name, row in (("last", last), ("success", success)) if row is not None}
+    return found
+
+
+def running(connection: Connection, since: datetime) -> Sequence[RowMapping]:
+    """Recorded runs that started since a time and have not ended."""
+    query = select(sync_runs).where(sync_runs.c.started_at >= since, sync_runs.c.state == "running")
+    return connection.execute(query.order_by(sync_runs.c.started_at.desc()).limit(20)).mappings().all()
+
+
+def company_exists(connection: Connection, domain: str) -> bool:
+    """Whether a company has this domain, merged or not."""
+    return connection.execute(select(companies.c.domain).where(companies.c.domain == domain)).first() is not None
