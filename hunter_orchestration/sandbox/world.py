@@ -29,7 +29,6 @@ from hunter_orchestration.sandbox.referral_payloads import (
     OWN_MAIL,
     Row,
     Setting,
-    expires,
     no_usable_domain,
     payload,
     user_sees,
@@ -41,7 +40,8 @@ SPREAD = 60 * DAY
 _CACHED = 20_000
 _ROW_BITS = 32
 _ROW_MASK = (1 << _ROW_BITS) - 1
-_GIVEN_KIND = 255
+GIVEN = 255
+"""Kind number of a referral that was posted or given whole."""
 _OUT = KIND_NUMBER["cosell_out_active"]
 _MICROSOFT_SIDE = KIND_NUMBER["microsoft_side"]
 
@@ -86,7 +86,6 @@ class World:
         self._engagements: dict[str, list[int]] = {}
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._expiries: list[tuple[int, int]] = []
-        self._overrides: dict[str, dict[str, Any]] = {}
         self._journal: IO[bytes] | None = None
         for index in range(companies):
             self._domains[domain_of(seed, index)] = index
@@ -188,6 +187,8 @@ class World:
 
     def expected_domain(self, row: int) -> str | None:
         """The company domain that a generated referral's own data gives, None when it gives none."""
+        if self._kind[row] == GIVEN:
+            return None
         one = self.company(self._company_of[row])
         if KINDS[self._kind[row]].name == "sparse_new" or no_usable_domain(one):
             return None
@@ -207,13 +208,13 @@ class World:
 
     def kind_of(self, row: int) -> str:
         """The name of the kind a referral was generated as; ``given`` when it was not."""
-        return "given" if self._kind[row] == _GIVEN_KIND else KINDS[self._kind[row]].name
+        return "given" if self._kind[row] == GIVEN else KINDS[self._kind[row]].name
 
     def state_of(self, row: int) -> tuple[str, str]:
         return STATES[self._state[row]]
 
     def is_marketplace(self, row: int) -> bool:
-        return self._kind[row] != _GIVEN_KIND and KINDS[self._kind[row]].category == "marketplace"
+        return self._kind[row] != GIVEN and KINDS[self._kind[row]].category == "marketplace"
 
     def updated(self, row: int) -> int:
         return self._updated[row]
@@ -317,6 +318,7 @@ class World:
         if self._journal is not None:
             line = {
                 "row": row,
+                "kind": self._kind[row],
                 "company": self._company_of[row],
                 "updated": self._updated[row],
                 "created": self._created[row],
@@ -325,13 +327,15 @@ class World:
             self._journal.flush()
         return document
 
-    def add(self, document: dict[str, Any], *, when: int | None = None, company_index: int = 0) -> int:
+    def add(
+        self, document: dict[str, Any], *, when: int | None = None, company_index: int = 0, kind: int = GIVEN
+    ) -> int:
         """Store a referral that was posted or given; it gets id, engagement, stamps and links. The row comes back."""
         now = self.clock.ticks() if when is None else when
         created = parse_stamp(document.get("createdDateTime")) or now
         updated = parse_stamp(document.get("updatedDateTime")) or now
-        row = self._append(company_index, _GIVEN_KIND, len(STATES) - 1, created, updated)
-        self.by_updated_insert(row)
+        row = self._append(company_index, kind, len(STATES) - 1, created, updated)
+        self._index(row)
         engagement = str(document.get("engagementId") or self._guid("engagement", row))
         self._engagements.setdefault(engagement.lower(), []).append(row)
         own_id = self.id_of(row)
@@ -351,7 +355,7 @@ class World:
         self._keep(row, document)
         return row
 
-    def by_updated_insert(self, row: int) -> None:
+    def _index(self, row: int) -> None:
         insort(self.by_updated, self._updated[row] << _ROW_BITS | row)
         insort(self.by_created, self._created[row] << _ROW_BITS | row)
 
@@ -375,7 +379,7 @@ class World:
         )
         del template["engagementId"]
         merge(template, changes or {})
-        return self.add(template, when=now, company_index=index)
+        return self.add(template, when=now, company_index=index, kind=number)
 
     def expire_due(self) -> int:
         """Archive the New referrals whose time ran out as Closed/Expired, stamped with the moment it did; how many."""
@@ -439,8 +443,8 @@ class World:
                 self.new_company()
             document = entry["document"]
             if row >= len(self._kind):
-                self._append(entry["company"], _GIVEN_KIND, len(STATES) - 1, entry["created"], entry["updated"])
-                self.by_updated_insert(row)
+                self._append(entry["company"], entry["kind"], len(STATES) - 1, entry["created"], entry["updated"])
+                self._index(row)
                 self._engagements.setdefault(str(document["engagementId"]).lower(), []).append(row)
             self._move(row, entry["updated"])
             self._keep(row, document)
@@ -479,6 +483,3 @@ def advance_state(document: dict[str, Any], rng: random.Random, now: str) -> Non
             dealValue=round(float(value) * rng.choice((0.8, 1.1, 1.25, 1.5)), 2),
             currency=details.get("currency") or "USD",
         )
-
-
-__all__ = ["World", "advance_state", "expires", "merge"]
