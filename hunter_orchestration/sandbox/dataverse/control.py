@@ -1,0 +1,322 @@
+"""Control endpoints: look into the organisation, and change it as its people would. None of it counts as a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, Field
+
+from hunter_orchestration.sandbox.dataverse import seeds
+from hunter_orchestration.sandbox.dataverse.addresses import GUID
+from hunter_orchestration.sandbox.dataverse.errors import RefusedError
+from hunter_orchestration.sandbox.dataverse.records import Caller
+from hunter_orchestration.sandbox.dataverse.rows import Row
+from hunter_orchestration.sandbox.dataverse.schema import Column, Table, column_of, stable_id
+
+if TYPE_CHECKING:
+    from hunter_orchestration.sandbox.dataverse.app import DataverseApp
+
+PERSON = stable_id("systemuser", "elif.aydin")
+"""The salesperson who makes the edits."""
+
+
+class NewColumn(BaseModel):
+    """A column that an administrator adds."""
+
+    schema_name: str = Field(examples=["new_Region"])
+    type: str = "String"
+    length: int | None = 100
+    required: str = Field("None", description="None, Recommended, ApplicationRequired (a plug-in enforces it).")
+    options: list[str] = []
+
+
+class ColumnChange(BaseModel):
+    """What an administrator changes on a column."""
+
+    max_length: int | None = None
+    required: str | None = None
+
+
+class KeyStatus(BaseModel):
+    """The state of all alternate key indexes of a table."""
+
+    status: str = Field(examples=["Pending"], description="Active, Pending (stays so), InProgress or Failed.")
+
+
+class TableChange(BaseModel):
+    """Switches of a table."""
+
+    change_tracking: bool | None = None
+    duplicate_detection: bool | None = None
+
+
+class Into(BaseModel):
+    """The row that survives a merge."""
+
+    into: str
+
+
+class Owner(BaseModel):
+    """A user or team id."""
+
+    owner: str
+
+
+class Qualification(BaseModel):
+    """What qualifying a lead makes."""
+
+    account: bool = True
+    contact: bool = True
+    opportunity: bool = True
+
+
+class Start(BaseModel):
+    """How the organisation starts again."""
+
+    prepared: bool = False
+
+
+def control_router(app: DataverseApp) -> APIRouter:
+    """The routes of one emulator, to be mounted under ``/dataverse`` of the control API."""
+    router = APIRouter(tags=["dataverse"])
+    person = Caller(PERSON, PERSON)
+
+    def table_of(name: str) -> Table:
+        found = app.org.tables.get(name) or app.org.sets.get(name)
+        if found is None:
+            raise HTTPException(404, f"There is no table {name!r}.")
+        return found
+
+    def row_of(table: Table, key: str) -> Row:
+        rows = app.org.data[table.name].rows
+        if GUID.fullmatch(key):
+            row = rows.get(key.lower())
+        else:
+            row = next((r for r in rows.values() if r.values.get("hnt_externalid") == key), None)
+        if row is None:
+            raise HTTPException(404, f"{table.name} has no row {key!r}.")
+        return row
+
+    def column_in(table: Table, name: str) -> Column:
+        column = table.columns.get(name)
+        if column is None:
+            raise HTTPException(404, f"{table.name} has no column {name!r}.")
+        return column
+
+    def shown(table: Table, row: Row) -> dict[str, Any]:
+        return {k: v for k, v in app.queries.render(table, row, table.columns.values(), False).items() if v is not None}
+
+    def refused(error: RefusedError) -> HTTPException:
+        return HTTPException(409, {"status": error.status, "code": error.code, "message": error.message})
+
+    @router.get("/tables", summary="Tables with row counts, keys and switches")
+    def tables() -> list[dict[str, Any]]:
+        return [
+            {
+                "name": t.name,
+                "entity_set": t.entity_set,
+                "rows": len(app.org.data[t.name].rows),
+                "keys": {k.schema_name: k.status for k in t.keys.values()},
+                "columns": len(t.columns),
+                "change_tracking": t.change_tracking,
+                "duplicate_detection": t.duplicate_detection,
+            }
+            for t in app.org.tables.values()
+        ]
+
+    @router.patch("/tables/{table}", summary="Switch change tracking or duplicate detection of a table")
+    def change_table(table: str, change: TableChange) -> dict[str, Any]:
+        found = table_of(table)
+        if change.change_tracking is not None:
+            found.change_tracking = change.change_tracking
+        if change.duplicate_detection is not None:
+            found.duplicate_detection = change.duplicate_detection
+        return {"change_tracking": found.change_tracking, "duplicate_detection": found.duplicate_detection}
+
+    @router.get("/tables/{table}/rows", summary="Rows of a table, newest last")
+    def rows(table: str, limit: int = 100, offset: int = 0, external_id: str | None = None) -> dict[str, Any]:
+        found = table_of(table)
+        every = list(app.org.data[found.name].rows.values())
+        if external_id is not None:
+            every = [r for r in every if r.values.get("hnt_externalid") == external_id]
+        return {"count": len(every), "rows": [shown(found, r) for r in every[offset : offset + limit]]}
+
+    @router.post("/tables/{table}/rows", summary="Enter one row or a list of rows, as a salesperson")
+    def enter(table: str, body: dict[str, Any] | list[dict[str, Any]]) -> list[str]:
+        found = table_of(table)
+        try:
+            with app.org.transaction():
+                return [app.records.create(found, b, person).id for b in (body if isinstance(body, list) else [body])]
+        except RefusedError as error:
+            raise refused(error) from error
+
+    @router.get("/tables/{table}/rows/{row}", summary="One row, by GUID or external id")
+    def one(table: str, row: str) -> dict[str, Any]:
+        found = table_of(table)
+        return shown(found, row_of(found, row))
+
+    @router.patch("/tables/{table}/rows/{row}", summary="Edit a row as a salesperson would")
+    def edit(table: str, row: str, body: dict[str, Any]) -> dict[str, Any]:
+        found = table_of(table)
+        try:
+            return shown(found, app.records.update(row_of(found, row), found, body, person))
+        except RefusedError as error:
+            raise refused(error) from error
+
+    @router.delete("/tables/{table}/rows/{row}", summary="Delete a row", status_code=204)
+    def delete(table: str, row: str) -> None:
+        found = table_of(table)
+        try:
+            app.records.delete(found, row_of(found, row))
+        except RefusedError as error:
+            raise refused(error) from error
+
+    @router.post("/tables/{table}/rows/{row}/merge", summary="Merge this row into another", status_code=204)
+    def merge(table: str, row: str, body: Into) -> None:
+        found = table_of(table)
+        try:
+            app.actions.join(found, row_of(found, body.into), row_of(found, row), None, person)
+        except RefusedError as error:
+            raise refused(error) from error
+
+    @router.post("/tables/{table}/rows/{row}/owner", summary="Assign a row")
+    def assign(table: str, row: str, body: Owner) -> dict[str, Any]:
+        found = table_of(table)
+        target = "teams" if body.owner in app.org.data["team"].rows else "systemusers"
+        change = {"ownerid@odata.bind": f"/{target}({body.owner})"}
+        try:
+            return shown(found, app.records.update(row_of(found, row), found, change, person))
+        except RefusedError as error:
+            raise refused(error) from error
+
+    @router.post("/leads/{row}/qualify", summary="Qualify a lead")
+    def qualify(row: str, body: Qualification) -> dict[str, Any]:
+        given = {
+            "CreateAccount": body.account,
+            "CreateContact": body.contact,
+            "CreateOpportunity": body.opportunity,
+            "Status": 3,
+        }
+        try:
+            made: dict[str, Any] = app.actions.qualify(row_of(table_of("lead"), row), given, person).body
+        except RefusedError as error:
+            raise refused(error) from error
+        return made
+
+    @router.post("/leads/{row}/disqualify", summary="Disqualify a lead")
+    def disqualify(row: str) -> dict[str, Any]:
+        return edit("lead", row, {"statecode": 2, "statuscode": 4})
+
+    @router.post("/opportunities/{row}/win", summary="Win an opportunity", status_code=204)
+    def win(row: str) -> None:
+        try:
+            app.actions.end(row_of(table_of("opportunity"), row), 3, {}, person, True)
+        except RefusedError as error:
+            raise refused(error) from error
+
+    @router.post("/opportunities/{row}/lose", summary="Lose an opportunity", status_code=204)
+    def lose(row: str) -> None:
+        try:
+            app.actions.end(row_of(table_of("opportunity"), row), 4, {}, person, False)
+        except RefusedError as error:
+            raise refused(error) from error
+
+    @router.post("/tables/{table}/rows/{row}/reopen", summary="Reactivate a closed row")
+    def reopen(table: str, row: str) -> dict[str, Any]:
+        return edit(table, row, {"statecode": 0})
+
+    @router.post("/tables/{table}/columns", summary="Add a column, as an administrator")
+    def add_column(table: str, body: NewColumn) -> dict[str, Any]:
+        found = table_of(table)
+        entry = {
+            "name": body.schema_name.lower(),
+            "schema_name": body.schema_name,
+            "type": body.type,
+            "length": body.length if body.type in {"String", "Memo"} else None,
+            "required": body.required,
+            "options": [[816_940_000 + i, text] for i, text in enumerate(body.options)],
+            "custom": True,
+        }
+        try:
+            found.add(column_of(found.name, entry))
+        except RefusedError as error:
+            raise refused(error) from error
+        return {"name": entry["name"]}
+
+    @router.patch("/tables/{table}/columns/{column}", summary="Shorten a column or make it required")
+    def change_column(table: str, column: str, body: ColumnChange) -> dict[str, Any]:
+        found = column_in(table_of(table), column)
+        if body.max_length is not None:
+            found.length = body.max_length
+        if body.required is not None:
+            found.required = body.required
+            found.custom = True
+        return {"name": found.name, "max_length": found.length, "required": found.required}
+
+    @router.delete("/tables/{table}/columns/{column}", summary="Remove a column", status_code=204)
+    def drop_column(table: str, column: str) -> None:
+        found = table_of(table)
+        column_in(found, column)
+        found.drop(column)
+
+    @router.delete(
+        "/tables/{table}/columns/{column}/options/{value}", summary="Remove a choice of a column", status_code=204
+    )
+    def drop_option(table: str, column: str, value: int) -> None:
+        found = column_in(table_of(table), column)
+        found.options = [o for o in found.options if o.value != value]
+        found.option_values.discard(value)
+
+    @router.patch("/tables/{table}/keys", summary="Set the index status of a table's alternate keys")
+    def key_status(table: str, body: KeyStatus) -> dict[str, str]:
+        found = table_of(table)
+        for key in found.keys.values():
+            if body.status == "Active":
+                app.org.activate(found, key)
+            else:
+                app.org.deactivate(found, key, body.status)
+                key.pending_reads = -1
+        return {k.schema_name: k.status for k in found.keys.values()}
+
+    @router.delete("/tables/{table}/keys", summary="Remove a table's alternate keys", status_code=204)
+    def drop_keys(table: str) -> None:
+        found = table_of(table)
+        for key in list(found.keys.values()):
+            app.org.deactivate(found, key, "Failed")
+        found.keys.clear()
+
+    @router.post("/change-tracking/expire", summary="Expire every delta token issued so far", status_code=204)
+    def expire() -> None:
+        app.org.version += 1
+        app.org.oldest_token = app.org.version
+
+    @router.post("/prepare", summary="Create Hunter's solution, columns and active keys", status_code=204)
+    def prepare() -> None:
+        seeds.prepare(app.org)
+
+    @router.post("/reset", summary="A fresh organisation", status_code=204)
+    def reset(body: Start) -> None:
+        app.reset(body.prepared)
+
+    @router.get("/counters", summary="Requests, limits broken, rows written per table")
+    def counters() -> dict[str, Any]:
+        return counted(app)
+
+    @router.delete("/counters", summary="Count from zero", status_code=204)
+    def forget() -> None:
+        app.forget_counts()
+
+    return router
+
+
+def counted(app: DataverseApp) -> dict[str, Any]:
+    """What was counted since the start or the last ``DELETE /counters``."""
+    return {
+        "requests": app.requests,
+        "limits_broken": dict(app.limits.broken),
+        "requests_sent_while_told_to_wait": app.limits.ignored_waits,
+        "highest_concurrency": max((u.highest_in_flight for u in app.limits.callers.values()), default=0),
+        "writes": app.org.counts(),
+        "rows": {n: len(d.rows) for n, d in app.org.data.items() if not app.org.tables[n].system},
+    }
