@@ -128,8 +128,7 @@ class PartnerCenterClient:
     def newest_change(self) -> tuple[str, datetime] | None:
         """Id and stamp of the referral that changed last, in one request; ``None`` when there is none at all."""
         query = {"$select": "id,updatedDateTime", "$orderby": "updatedDateTime desc", "$top": "1"}
-        body, _ = self._json("GET", self._origin + _COLLECTION, params=query)
-        rows = _rows(body)
+        rows = _rows(self._list(self._origin + _COLLECTION, params=query)[0])
         if not rows:
             return None
         referral_id, stamp = identity(rows[0])
@@ -149,7 +148,7 @@ class PartnerCenterClient:
         """
         with ThreadPoolExecutor(1, thread_name_prefix="partner-center-page") as ahead:
             walk = _Walk(start, end, self._page_size)
-            pending = ahead.submit(self._json, "GET", self._origin + _COLLECTION, params=walk.query())
+            pending = ahead.submit(self._list, self._origin + _COLLECTION, params=walk.query())
             try:
                 while True:
                     body, headers = pending.result()
@@ -157,7 +156,7 @@ class PartnerCenterClient:
                     walk.saw(rows)
                     follow = self._next(walk, body)
                     if follow is not None:
-                        pending = ahead.submit(self._json, "GET", follow[0], params=follow[1])
+                        pending = ahead.submit(self._list, follow[0], params=follow[1])
                     yield Page(rows, follow is None, _server_time(headers))
                     if follow is None:
                         return
@@ -213,6 +212,15 @@ class PartnerCenterClient:
 
     def _url(self, referral_id: str) -> str:
         return f"{self._origin}{_COLLECTION}/{quote(referral_id, safe='')}"
+
+    def _list(self, url: str, *, params: Mapping[str, str] | None) -> tuple[dict[str, Any], Mapping[str, str]]:
+        def attempt() -> tuple[dict[str, Any], Mapping[str, str]]:
+            response = self._once("GET", url, params=params)
+            body = _object(response)
+            _rows(body)
+            return body, response.headers
+
+        return self._retried(attempt)
 
     def _json(self, method: str, url: str, **request: Any) -> tuple[dict[str, Any], Mapping[str, str]]:
         def attempt() -> tuple[dict[str, Any], Mapping[str, str]]:
@@ -386,7 +394,8 @@ def _error(response: requests.Response) -> tuple[str, str]:
         return "", ""
     if not isinstance(body, dict):
         return "", ""
-    inner = body.get("error") if isinstance(body.get("error"), dict) else body
+    error = body.get("error")
+    inner = error if isinstance(error, dict) else body
     return str(inner.get("code") or ""), str(inner.get("message") or inner.get("description") or "")[:300]
 
 

@@ -170,16 +170,15 @@ class _Fetch:
         self.scrub, self.progress = scrub, progress
         self.result = StageResult(counts={"fetched": 0, "stored": 0, "unchanged": 0, "quarantined": 0})
         self.newest: datetime | None = None
+        self.newest_elsewhere: tuple[str, datetime] | None = None
         self.pages = 0
 
     def run(self, window: Window | None, overlap: timedelta) -> StageResult:
         asked_before = self.client.requests
         with self.store.read() as connection:
             watermark = _watermark(read_watermark(connection, SOURCE, SCOPE))
-            if window is not None:
-                start, end = window.start, window.end
-            else:
-                start, end = (watermark - overlap if watermark else None), None
+            start = window.start if window else (watermark - overlap if watermark else None)
+            end = window.end if window else None
             expected = referral_store.count_changed_in(connection, start, end) if window is not None or watermark else 0
         self.newest = watermark
         fetched_first = self._legs(start, end, moves_watermark=window is None)
@@ -230,7 +229,8 @@ class _Fetch:
         if end is not None and moved_from is None and server_started is not None:
             # What changes now leaves a closed span for good: nothing in the span tells, only the newest change does.
             newest = self.client.newest_change()
-            if newest is not None and newest[1] >= server_started:
+            seen_before, self.newest_elsewhere = self.newest_elsewhere, newest
+            if newest is not None and newest[1] >= server_started and newest != seen_before:
                 return start
         return moved_from
 
@@ -257,7 +257,7 @@ class _Fetch:
             payloads.append(payload)
             # A stamp far ahead of the service's own clock is a mistake of that row; it must not hide all others.
             if payload.updated_at and payload.updated_at < horizon:
-                self.newest = max(filter(None, (self.newest, payload.updated_at)))
+                self.newest = max(self.newest or payload.updated_at, payload.updated_at)
         kept = raw_leads.keep(
             connection,
             SOURCE,

@@ -122,27 +122,18 @@ class _Reading:
         now = utc_now()
         ordered = sorted(rows, key=_order)
         read_rows: list[tuple[Mapping[str, Any], ReferralRecord]] = []
-        bad: dict[str, dict[str, Any]] = {}
+        bad: list[tuple[Mapping[str, Any], UnreadableError]] = []
         outcomes: dict[str, list[tuple[int, datetime]]] = defaultdict(list)
         for row in ordered:
             try:
                 record = read(row["payload"])
             except UnreadableError as error:
-                bad[row["external_id"]] = {
-                    "source": SOURCE,
-                    "external_id": row["external_id"],
-                    "raw_lead_id": row["id"],
-                    "reason": error.reason,
-                    "detail": error.detail,
-                    "payload": None,
-                }
-                outcomes["quarantined"].append((row["id"], row["seen_at"]))
+                bad.append((row, error))
                 continue
             read_rows.append((row, record))
         with self.store.write() as connection:
             renew_lease(connection, LEASE, self.token)
             self._save(connection, read_rows, bad, outcomes, now)
-            quarantine.put(connection, list(bad.values()), reader_version=self.version, now=now)
             for outcome, marks in outcomes.items():
                 raw_leads.mark_read(connection, marks, outcome, reader_version=self.version, now=now)
         self.result.add("picked", len(rows))
@@ -153,11 +144,12 @@ class _Reading:
         self,
         connection: Connection,
         read_rows: Sequence[tuple[Mapping[str, Any], ReferralRecord]],
-        bad: Mapping[str, Any],
+        bad: Sequence[tuple[Mapping[str, Any], UnreadableError]],
         outcomes: dict[str, list[tuple[int, datetime]]],
         now: datetime,
     ) -> None:
-        standing = referral_store.standing(connection, [record.id for _, record in read_rows])
+        ids = {record.id for _, record in read_rows} | {row["external_id"] for row, _ in bad}
+        standing = referral_store.standing(connection, sorted(ids))
         newest: dict[str, tuple[Any, ...]] = {
             key: (row["updated_at"], row["raw_seen_at"] or datetime.min.replace(tzinfo=now.tzinfo), row["raw_lead_id"])
             for key, row in standing.items()
@@ -189,13 +181,32 @@ class _Reading:
             }
         referral_store.save(connection, list(saved.values()), history)
         self.result.add("history", len(history))
-        understood = [record_id for record_id in saved if record_id not in bad]
+        entries: dict[str, dict[str, Any]] = {}
+        for row, error in bad:
+            stamp = row["source_updated_at"]
+            overtaken = stamp is not None and row["external_id"] in newest and stamp < newest[row["external_id"]][0]
+            outcomes["superseded" if overtaken else "quarantined"].append((row["id"], row["seen_at"]))
+            if not overtaken:
+                entries[row["external_id"]] = _entry(row, error)
+        understood = sorted((set(saved) | {row["external_id"] for row, _ in bad}) - set(entries))
         self.result.add("resolved", quarantine.resolve(connection, SOURCE, understood, now=now))
+        quarantine.put(connection, list(entries.values()), reader_version=self.version, now=now)
 
 
 def _order(row: Mapping[str, Any]) -> tuple[float, datetime, int]:
     stamp = row["source_updated_at"]
     return (stamp.timestamp() if stamp else float("-inf")), row["seen_at"], row["id"]
+
+
+def _entry(row: Mapping[str, Any], error: UnreadableError) -> dict[str, Any]:
+    return {
+        "source": SOURCE,
+        "external_id": row["external_id"],
+        "raw_lead_id": row["id"],
+        "reason": error.reason,
+        "detail": error.detail,
+        "payload": None,
+    }
 
 
 def _history(record: ReferralRecord, now: datetime) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def keep(
             )
         ):
             result.moved += 1
-            result.moved_from = min(filter(None, (result.moved_from, latest.updated_at)))
+            result.moved_from = min(result.moved_from or latest.updated_at, latest.updated_at)
         if not older:
             newest[payload.external_id] = _Newest(payload.hash, payload.updated_at, seen_at)
     upsert(connection, raw_leads, list(fresh.values()), key=("source", "external_id", "payload_hash"), update=())
