@@ -1,0 +1,59 @@
+"""Fixtures every room shares: a store on each database, and settings that touch nothing outside the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hunter_orchestration.settings import Settings
+from hunter_orchestration.store import Store
+from hunter_orchestration.store.migrate import upgrade
+from hunter_orchestration_tests.postgresql import fresh_database, running_server
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No HUNTER_* variable and no .env of the machine reaches a test."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("HUNTER_") and name != "HUNTER_CRASH_AT"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HUNTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of the maintenance database of a server that lives as long as the test process."""
+    with running_server(tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An address of an empty database, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'hunter.db'}"
+    else:
+        with fresh_database(request.getfixturevalue("postgresql_server")) as url:
+            yield url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """A store at the newest schema, on SQLite and on PostgreSQL."""
+    opened = Store(store_url)
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    """A store at the newest schema on SQLite, for what does not depend on the database."""
+    opened = Store(f"sqlite:///{tmp_path / 'hunter.db'}")
+    upgrade(opened)
+    yield opened
+    opened.close()
