@@ -160,7 +160,7 @@ def _referrals(world: World) -> APIRouter:
         """Seed and sizes."""
         return {
             "seed": world.seed,
-            "companies": world.companies,
+            "companies": len(world.companies),
             "referrals": len(world),
             "tenant": world.tenant,
             "organization_id": world.setting.organization_id,
@@ -256,7 +256,7 @@ def _domains(world: World, resolver: Resolver) -> APIRouter:
     @router.get("/companies")
     async def companies(offset: int = 0, limit: int = 100) -> list[dict[str, Any]]:
         """Companies of the world."""
-        numbers = range(max(0, offset), min(world.companies, max(0, offset) + min(limit, 10_000)))
+        numbers = range(max(0, offset), min(len(world.companies), max(0, offset) + min(limit, 10_000)))
         return [
             {name: getattr(one, name) for name in one.__slots__ if name != "hash"}
             for one in map(world.company, numbers)
@@ -265,7 +265,7 @@ def _domains(world: World, resolver: Resolver) -> APIRouter:
     @router.get("/truth")
     async def truths(offset: int = 0, limit: int = 100) -> list[dict[str, Any]]:
         """What a scan of each domain should find."""
-        numbers = range(max(0, offset), min(world.companies, max(0, offset) + min(limit, 10_000)))
+        numbers = range(max(0, offset), min(len(world.companies), max(0, offset) + min(limit, 10_000)))
         return [truth_of(world.seed, number) for number in numbers]
 
     @router.get("/truth/{domain}")

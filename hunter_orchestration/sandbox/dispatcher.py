@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import socket
 import struct
 from collections.abc import Callable, MutableMapping
@@ -31,6 +32,7 @@ class Dispatcher:
 
     def __init__(self, routes: list[tuple[str, str, Handler | App]], faults: Faults, clock: Clock) -> None:
         self.routes = routes
+        self._apps = {handler for _, _, handler in routes if inspect.iscoroutinefunction(type(handler).__call__)}
         self.faults = faults
         self.clock = clock
 
@@ -54,7 +56,7 @@ class Dispatcher:
         await self._serve(handler, scope, receive, send)
 
     async def _serve(self, handler: Handler | App, scope: Scope, receive: Receive, send: Send) -> None:
-        if getattr(handler, "is_asgi", False):
+        if handler in self._apps:
             await cast(App, handler)(scope, receive, send)
             return
         response = cast(Handler, handler)(await read_request(scope, receive))

@@ -185,7 +185,12 @@ class Resolver:
             return None
         d, c, b, a = (int(o) for o in octets)
         index = (b - 18) << 16 | c << 8 | d
-        if a != 198 or b not in (18, 19) or index >= self.world.companies or reverse_name(address_of(index)) != name:
+        if (
+            a != 198
+            or b not in (18, 19)
+            or index >= len(self.world.companies)
+            or reverse_name(address_of(index)) != name
+        ):
             return None
         zone = self._zone(index)
         host = f"mail.{zone.truth.domain}"

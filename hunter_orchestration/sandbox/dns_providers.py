@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from hunter_orchestration.sandbox.names import words
+
 Records = dict[str, list[object]]
 """Record type to record data: A and AAAA text, MX (preference, host), TXT tuple of strings, CNAME, NS and PTR a host name."""
 
@@ -40,7 +42,21 @@ SPF = {
 }
 """SPF records by name. ``deep1.spfchain.test`` costs twelve lookups, more than RFC 7208 allows."""
 
-HOSTS = ["aspmx.l.google.com", "alt1.aspmx.l.google.com", "alt2.aspmx.l.google.com", "alt3.aspmx.l.google.com", "alt4.aspmx.l.google.com", "smtp.google.com", "aspmx2.googlemail.com", "aspmx3.googlemail.com", "mx.yandex.net", "mx.yandex.ru", "mx.zoho.com", "mx2.zoho.com", "mx3.zoho.com", "mx.zoho.eu", "mx2.zoho.eu", "inbound-smtp.eu-west-1.amazonaws.com", "inbound-smtp.us-east-1.amazonaws.com", "mxs.mail.ru", "in1-smtp.messagingengine.com", "in2-smtp.messagingengine.com", "mail.protonmail.ch", "mailsec.protonmail.ch", "autodiscover.outlook.com", "ghs.googlehosted.com", "mx1.hostinger.com", "mx2.hostinger.com", "smtp.secureserver.net", "mailstore1.secureserver.net", "mx1.mail.ovh.net", "mx00.ionos.com", "mx01.ionos.com", "mx1.natrohost.com", "mx2.natrohost.com", "mx-in01.natrohost.com", "mx.turkticaret.net", "mail.turhost.com", "mx1.isimtescil.net", "mx.guzelhosting.com", "mx1.ihs.com.tr", "mx.veridyen.com", "mx.radore.com", "ns1.natrohost.com", "ns2.natrohost.com", "ns1.turhost.com", "ns2.turhost.com", "tr.guzelhosting.com", "eu.guzelhosting.com", "tr.dnsenable.com", "eu.dnsenable.com", "ada.ns.cloudflare.com", "bob.ns.cloudflare.com", "ns-1.awsdns-01.org", "ns-2.awsdns-02.net", "enterpriseregistration.windows.net", "enterpriseenrollment.manage.microsoft.com", "webdir.online.lync.com", "eu-smtp-inbound-1.mimecast.com", "eu-smtp-inbound-2.mimecast.com", "cluster1.eu.messagelabs.com", "cluster1a.eu.messagelabs.com", "node1.guzel.net.tr"]
+HOSTS = words("""
+aspmx.l.google.com alt1.aspmx.l.google.com alt2.aspmx.l.google.com alt3.aspmx.l.google.com
+alt4.aspmx.l.google.com smtp.google.com aspmx2.googlemail.com aspmx3.googlemail.com mx.yandex.net mx.yandex.ru
+mx.zoho.com mx2.zoho.com mx3.zoho.com mx.zoho.eu mx2.zoho.eu inbound-smtp.eu-west-1.amazonaws.com inbound-
+smtp.us-east-1.amazonaws.com mxs.mail.ru in1-smtp.messagingengine.com in2-smtp.messagingengine.com
+mail.protonmail.ch mailsec.protonmail.ch autodiscover.outlook.com ghs.googlehosted.com mx1.hostinger.com
+mx2.hostinger.com smtp.secureserver.net mailstore1.secureserver.net mx1.mail.ovh.net mx00.ionos.com
+mx01.ionos.com mx1.natrohost.com mx2.natrohost.com mx-in01.natrohost.com mx.turkticaret.net mail.turhost.com
+mx1.isimtescil.net mx.guzelhosting.com mx1.ihs.com.tr mx.veridyen.com mx.radore.com ns1.natrohost.com
+ns2.natrohost.com ns1.turhost.com ns2.turhost.com tr.guzelhosting.com eu.guzelhosting.com tr.dnsenable.com
+eu.dnsenable.com ada.ns.cloudflare.com bob.ns.cloudflare.com ns-1.awsdns-01.org ns-2.awsdns-02.net
+enterpriseregistration.windows.net enterpriseenrollment.manage.microsoft.com webdir.online.lync.com eu-smtp-
+inbound-1.mimecast.com eu-smtp-inbound-2.mimecast.com cluster1.eu.messagelabs.com cluster1a.eu.messagelabs.com
+node1.guzel.net.tr
+""")
 
 GATEWAY_HOST = re.compile(
     r"(mx[ab]-[0-9a-f]{8}\.gslb\.pphosted\.com|d\d+[ab]\.ess\.barracudanetworks\.com|mx[12]\.hc\d+-12\.eu\.iphmx\.com"

@@ -1,145 +1,35 @@
-"""Invented companies and people: what their names are made of. Any likeness to a real one is an accident of two words."""
+"""Invented companies and people: what their names are made of. Likeness to a real one is an accident of two words."""
 
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from dataclasses import dataclass
+from itertools import accumulate
 
 import idna
 
-STEMS = [
-    "Karadut",
-    "Yıldırım",
-    "Akçam",
-    "İncirli",
-    "Bozkır",
-    "Gökova",
-    "Şahinler",
-    "Çınar",
-    "Poyraz",
-    "Değirmen",
-    "Kızılırmak",
-    "Özsoy",
-    "Ilgaz",
-    "Uludere",
-    "Tanyeri",
-    "Sarıkaya",
-    "Körfez",
-    "Demirağ",
-    "Alaçam",
-    "Kuzgun",
-    "Beyazıt",
-    "Işıkkent",
-    "Günebakan",
-    "Ulupınar",
-    "Harmanlı",
-    "Akdoğan",
-    "İğdeli",
-    "Çelikhan",
-    "Şimşek",
-    "Ötüken",
-    "Zeytinlik",
-    "Yeşilova",
-    "Taşkent",
-    "Mavişehir",
-    "Kardelen",
-    "Ihlamur",
-    "Pamukova",
-    "Denizaltı",
-    "Güneşli",
-    "Akasya",
-    "Bulutsuz",
-    "Fırtına",
-    "Kıvılcım",
-    "Yalıçapkını",
-    "Ardıç",
-    "Northgate",
-    "Silverlake",
-    "Brightwater",
-    "Oakhurst",
-    "Redfern",
-    "Stonebridge",
-    "Larkfield",
-    "Eastmoor",
-    "Ashcombe",
-    "Wildbrook",
-    "Kestrel",
-    "Marlowe",
-    "Fairholm",
-    "Nordwind",
-    "Lindenhof",
-    "Steinbach",
-    "Hagedorn",
-    "Müllerhof",
-    "Waldsee",
-    "Bergström",
-    "Falkenau",
-    "Rosengart",
-    "Lumière",
-    "Beauchêne",
-    "Montclair",
-    "Valmont",
-    "Ribalta",
-    "Solana",
-    "Montoro",
-    "Azahar",
-    "Castelnovo",
-    "Bellavista",
-    "Vesper",
-    "Quillon",
-    "Tarwyn",
-    "Ostrava",
-    "Velden",
-    "Zandbergen",
-    "Korhonen",
-    "Halvorsen",
-]
-SECTORS = [
-    "Lojistik",
-    "Gıda",
-    "Makine",
-    "Tekstil",
-    "Yazılım",
-    "İnşaat",
-    "Enerji",
-    "Otomotiv",
-    "Mobilya",
-    "Sağlık",
-    "Danışmanlık",
-    "Turizm",
-    "Kimya",
-    "Ambalaj",
-    "Eğitim",
-    "Plastik",
-    "Seramik",
-    "Elektrik",
-    "Denizcilik",
-    "Tarım",
-    "Metal",
-    "Medikal",
-    "Mühendislik",
-    "Finans",
-    "Sigorta",
-    "Perakende",
-    "Kozmetik",
-    "Döküm",
-    "Telekom",
-    "Matbaa",
-    "Logistics",
-    "Foods",
-    "Systems",
-    "Robotics",
-    "Pharma",
-    "Optics",
-    "Textiles",
-    "Analytics",
-    "Energy",
-    "Packaging",
-    "Marine",
-    "Dental",
-    "Interiors",
-    "Foundry",
-]
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text."""
+    return tuple(text.split())
+
+
+STEMS = words("""
+Karadut Yıldırım Akçam İncirli Bozkır Gökova Şahinler Çınar Poyraz Değirmen Kızılırmak Özsoy Ilgaz Uludere
+Tanyeri Sarıkaya Körfez Demirağ Alaçam Kuzgun Beyazıt Işıkkent Günebakan Ulupınar Harmanlı Akdoğan İğdeli
+Çelikhan Şimşek Ötüken Zeytinlik Yeşilova Taşkent Mavişehir Kardelen Ihlamur Pamukova Denizaltı Güneşli Akasya
+Bulutsuz Fırtına Kıvılcım Yalıçapkını Ardıç Northgate Silverlake Brightwater Oakhurst Redfern Stonebridge
+Larkfield Eastmoor Ashcombe Wildbrook Kestrel Marlowe Fairholm Nordwind Lindenhof Steinbach Hagedorn Müllerhof
+Waldsee Bergström Falkenau Rosengart Lumière Beauchêne Montclair Valmont Ribalta Solana Montoro Azahar
+Castelnovo Bellavista Vesper Quillon Tarwyn Ostrava Velden Zandbergen Korhonen Halvorsen
+""")
+SECTORS = words("""
+Lojistik Gıda Makine Tekstil Yazılım İnşaat Enerji Otomotiv Mobilya Sağlık Danışmanlık Turizm Kimya Ambalaj
+Eğitim Plastik Seramik Elektrik Denizcilik Tarım Metal Medikal Mühendislik Finans Sigorta Perakende Kozmetik
+Döküm Telekom Matbaa Logistics Foods Systems Robotics Pharma Optics Textiles Analytics Energy Packaging Marine
+Dental Interiors Foundry
+""")
 TIERS = (
     "",
     "Ege",
@@ -156,89 +46,16 @@ TIERS = (
     "Kuzey",
     "Güney",
 )
-GIVEN = [
-    "Ayşe",
-    "Fatma",
-    "Zeynep",
-    "Elif",
-    "Merve",
-    "İrem",
-    "Şule",
-    "Çağla",
-    "Özge",
-    "Gülşen",
-    "Işıl",
-    "Nazlı",
-    "Deniz",
-    "Mehmet",
-    "Mustafa",
-    "Ali",
-    "İsmail",
-    "Hüseyin",
-    "Çağrı",
-    "Oğuz",
-    "Umut",
-    "Şükrü",
-    "Barış",
-    "Yiğit",
-    "Ilgın",
-    "Kerem",
-    "Tuğba",
-    "Emre",
-    "Anna",
-    "Jonas",
-    "Lukas",
-    "Marie",
-    "Sofia",
-    "Oliver",
-    "Hannah",
-    "Émile",
-    "Chloé",
-    "Mateo",
-    "Lucía",
-    "Björn",
-    "Ingrid",
-    "Tomás",
-]
-FAMILY = [
-    "Yılmazel",
-    "Kayalı",
-    "Demirsoy",
-    "Şahinoğlu",
-    "Çelikkol",
-    "Yıldızhan",
-    "Öztürkmen",
-    "Aydınlı",
-    "Özdemirci",
-    "Arslaner",
-    "Doğanay",
-    "Kılıçarslan",
-    "Aslanbey",
-    "Çetinkal",
-    "Kurtoğlu",
-    "Özkanlı",
-    "Şimşekler",
-    "Polatel",
-    "Işıklar",
-    "Güneysu",
-    "Tekinalp",
-    "Bozdağ",
-    "Uçarlı",
-    "İnceoğlu",
-    "Akbulutlu",
-    "Sample",
-    "Fielding",
-    "Hartwell",
-    "Lindqvist",
-    "Vogelsang",
-    "Brenner",
-    "Moreau",
-    "Castellan",
-    "Rivas",
-    "Novakova",
-    "Jensen",
-    "Whitcombe",
-]
+GIVEN = words("""
+Ayşe Fatma Zeynep Elif Merve İrem Şule Çağla Özge Gülşen Işıl Nazlı Deniz Mehmet Mustafa Ali İsmail Hüseyin
+Çağrı Oğuz Umut Şükrü Barış Yiğit Ilgın Kerem Tuğba Emre Anna Jonas Lukas Marie Sofia Oliver Hannah Émile Chloé
+Mateo Lucía Björn Ingrid Tomás
+""")
+FAMILY = words("""
+Yılmazel Kayalı Demirsoy Şahinoğlu Çelikkol Yıldızhan Öztürkmen Aydınlı Özdemirci Arslaner Doğanay Kılıçarslan
+Aslanbey Çetinkal Kurtoğlu Özkanlı Şimşekler Polatel Işıklar Güneysu Tekinalp Bozdağ Uçarlı İnceoğlu Akbulutlu
+Sample Fielding Hartwell Lindqvist Vogelsang Brenner Moreau Castellan Rivas Novakova Jensen Whitcombe
+""")
 TITLES = (
     "Genel Müdür",
     "BT Müdürü",
@@ -264,34 +81,18 @@ SIZES = (
     "",
 )
 SIZE_WEIGHTS = (14, 24, 26, 14, 6, 1, 1, 1, 4, 4, 2, 3)
+_SIZE_BOUNDS = tuple(accumulate(SIZE_WEIGHTS))
 PLACES = {
-    "TR": [
-        "İstanbul",
-        "Ankara",
-        "İzmir",
-        "Bursa",
-        "Antalya",
-        "Kocaeli",
-        "Konya",
-        "Gaziantep",
-        "Kayseri",
-        "Eskişehir",
-        "Denizli",
-        "Diyarbakır",
-        "Muğla",
-        "Şanlıurfa",
-        "Iğdır",
-        "Ağrı",
-        "Çanakkale",
-        "Manisa",
-    ],
-    "DE": ["Berlin", "Hamburg", "München", "Köln", "Stuttgart", "Nürnberg"],
-    "GB": ["London", "Leeds", "Bristol", "Manchester"],
-    "NL": ["Amsterdam", "Utrecht", "Eindhoven"],
-    "FR": ["Paris", "Lyon", "Nantes"],
-    "US": ["Seattle", "Austin", "Denver"],
-    "AE": ["Dubai", "Sharjah"],
-    "AZ": ["Bakı", "Gəncə"],
+    "TR": words(
+        "İstanbul Ankara İzmir Bursa Antalya Kocaeli Konya Gaziantep Kayseri Eskişehir Denizli Diyarbakır Muğla Şanlıurfa Iğdır Ağrı Çanakkale Manisa"
+    ),
+    "DE": words("Berlin Hamburg München Köln Stuttgart Nürnberg"),
+    "GB": words("London Leeds Bristol Manchester"),
+    "NL": words("Amsterdam Utrecht Eindhoven"),
+    "FR": words("Paris Lyon Nantes"),
+    "US": words("Seattle Austin Denver"),
+    "AE": words("Dubai Sharjah"),
+    "AZ": words("Bakı Gəncə"),
 }
 COUNTRIES = ("TR",) * 4 + ("DE", "DE", "GB", "NL", "FR", "US", "AE", "AZ")
 LEGAL = {
@@ -385,12 +186,7 @@ def company(seed: int, index: int) -> Company:
     if pick % 61 == 0:
         name = f"{STEMS[stem]} & {STEMS[(stem + 7) % len(STEMS)]} {SECTORS[sector]}"
     domain = domain_of(seed, index)
-    roll = (pick >> 16) % sum(SIZE_WEIGHTS)
-    size = ""
-    for size, weight in zip(SIZES, SIZE_WEIGHTS, strict=True):
-        roll -= weight
-        if roll < 0:
-            break
+    roll = (pick >> 16) % _SIZE_BOUNDS[-1]
     return Company(
         index=index,
         name=f"{name} {legal}".strip(),
@@ -398,6 +194,6 @@ def company(seed: int, index: int) -> Company:
         shown_domain=idna.decode(domain) if "xn--" in domain else domain,
         country=country,
         city=cities[(pick >> 24) % len(cities)],
-        size=size,
+        size=SIZES[bisect(_SIZE_BOUNDS, roll)],
         hash=hashed,
     )

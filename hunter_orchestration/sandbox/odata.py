@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hunter_orchestration.sandbox.names import words
 from hunter_orchestration.sandbox.stamps import STAMP, parse_stamp
 
 Read = Callable[[str], Any]
@@ -32,53 +33,15 @@ _STAMP_FIELDS = {
     "closedDateTime",
     "details/closingDateTime",
 }
-FIELDS = {
-    *[
-        "id",
-        "engagementId",
-        "name",
-        "organizationId",
-        "organizationName",
-        "mpnId",
-        "externalReferenceId",
-        "createdDateTime",
-        "updatedDateTime",
-        "expirationDateTime",
-        "acceptedDateTime",
-        "closedDateTime",
-        "status",
-        "substatus",
-        "statusReason",
-        "type",
-        "qualification",
-        "direction",
-        "referralSource",
-        "callToAction",
-        "quality",
-        "isSpam",
-        "favorite",
-        "campaignId",
-        "referralProgram",
-        "salesStage",
-        "registrationStatus",
-        "email",
-        "eTag",
-        "target",
-        "links",
-        "trackingInfo",
-        "registrations",
-        "customerProfile",
-        "consent",
-        "details",
-        "inviteContext",
-        "team",
-        "lastModifiedVia",
-        "lastRunId",
-        "createdVia",
-        "dealSensitivity",
-        "tags",
-    ]
-}
+FIELDS = frozenset(
+    words("""
+id engagementId name organizationId organizationName mpnId externalReferenceId createdDateTime updatedDateTime
+expirationDateTime acceptedDateTime closedDateTime status substatus statusReason type qualification direction
+referralSource callToAction quality isSpam favorite campaignId referralProgram salesStage registrationStatus
+email eTag target links trackingInfo registrations customerProfile consent details inviteContext team
+lastModifiedVia lastRunId createdVia dealSensitivity tags
+""")
+)
 """Top-level properties of the resource; ``email`` is the documented short form of a team member's address."""
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": lambda a, b: bool(a == b),

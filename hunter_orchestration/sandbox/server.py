@@ -212,7 +212,7 @@ def _config(app: Any) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         access_log=False,
-        log_level="error",
+        log_level="critical",
         server_header=False,
         date_header=False,
         timeout_keep_alive=75,

@@ -13,10 +13,10 @@ import struct
 from array import array
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, overload
 
 import orjson
 
@@ -46,6 +46,30 @@ _OUT = KIND_NUMBER["cosell_out_active"]
 _MICROSOFT_SIDE = KIND_NUMBER["microsoft_side"]
 
 
+class Companies(Sequence[Company]):
+    """The companies of a world, made when looked at."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.count = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    @overload
+    def __getitem__(self, index: int) -> Company: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Company]: ...
+
+    def __getitem__(self, index: int | slice) -> Company | list[Company]:
+        if isinstance(index, slice):
+            return [company(self._seed, number) for number in range(*index.indices(self.count))]
+        if not -self.count <= index < self.count:
+            raise IndexError(index)
+        return company(self._seed, index % self.count)
+
+
 class World:
     """Companies and referrals.
 
@@ -71,7 +95,7 @@ class World:
         self.seed = seed
         self.clock = clock
         self.reference = (reference if reference is not None else clock.ticks()) // TICKS_PER_SECOND * TICKS_PER_SECOND
-        self.companies = companies
+        self.companies = Companies(seed)
         self._salt = mix(seed ^ 0x5EED)
         self.tenant = self._guid("tenant", 0)
         self.setting = Setting(self._guid("organization", 0), str(1_000_000 + seed % 900_000), base)
@@ -87,6 +111,7 @@ class World:
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._expiries: list[tuple[int, int]] = []
         self._journal: IO[bytes] | None = None
+        self.companies.count = companies
         for index in range(companies):
             self._domains[domain_of(seed, index)] = index
             self._seed_referrals(index)
@@ -167,7 +192,7 @@ class World:
     # ---- companies
 
     def company(self, index: int) -> Company:
-        """Company ``index``; numbers from ``companies`` on are those that may still arrive."""
+        """Company ``index``; numbers beyond the last are those that may still arrive."""
         return company(self.seed, index)
 
     def company_index(self, domain: str) -> int | None:
@@ -180,8 +205,8 @@ class World:
 
     def new_company(self) -> int:
         """Let one more company come into being."""
-        index = self.companies
-        self.companies += 1
+        index = len(self.companies)
+        self.companies.count += 1
         self._domains[domain_of(self.seed, index)] = index
         return index
 
@@ -406,7 +431,7 @@ class World:
         rows = []
         for _ in range(rng.choice((1, 1, 2))):
             known = rng.random() < 0.4
-            rows.append(self.generate(company_index=rng.randrange(self.companies) if known else None, when=when))
+            rows.append(self.generate(company_index=rng.randrange(len(self.companies)) if known else None, when=when))
         for _ in range(rng.choice((2, 3))):
             row = rng.randrange(len(self))
             document = self.document(row)
@@ -439,7 +464,7 @@ class World:
                 lines[entry["row"]] = entry
         for row in sorted(lines):
             entry = lines[row]
-            while entry["company"] >= self.companies:
+            while entry["company"] >= len(self.companies):
                 self.new_company()
             document = entry["document"]
             if row >= len(self._kind):
