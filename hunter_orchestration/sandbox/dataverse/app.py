@@ -93,7 +93,7 @@ class DataverseApp:
 
     def __init__(
         self,
-        world: Any,
+        world: seeds.Companies | None,
         tokens: TokenCheck | None,
         clock: Clock,
         faults: Faults,

@@ -17,6 +17,7 @@ from hunter_orchestration.sandbox.dataverse.schema import Column, Table, column_
 if TYPE_CHECKING:
     from hunter_orchestration.sandbox.dataverse.app import DataverseApp
 
+DONE = {"done": True}
 PERSON = stable_id("systemuser", "elif.aydin")
 """The salesperson who makes the edits."""
 
@@ -111,7 +112,7 @@ def control_router(app: DataverseApp) -> APIRouter:
         return HTTPException(409, {"status": error.status, "code": error.code, "message": error.message})
 
     @router.get("/tables", summary="Tables with row counts, keys and switches")
-    def tables() -> list[dict[str, Any]]:
+    async def tables() -> list[dict[str, Any]]:
         return [
             {
                 "name": t.name,
@@ -126,7 +127,7 @@ def control_router(app: DataverseApp) -> APIRouter:
         ]
 
     @router.patch("/tables/{table}", summary="Switch change tracking or duplicate detection of a table")
-    def change_table(table: str, change: TableChange) -> dict[str, Any]:
+    async def change_table(table: str, change: TableChange) -> dict[str, Any]:
         found = table_of(table)
         if change.change_tracking is not None:
             found.change_tracking = change.change_tracking
@@ -135,7 +136,7 @@ def control_router(app: DataverseApp) -> APIRouter:
         return {"change_tracking": found.change_tracking, "duplicate_detection": found.duplicate_detection}
 
     @router.get("/tables/{table}/rows", summary="Rows of a table, newest last")
-    def rows(table: str, limit: int = 100, offset: int = 0, external_id: str | None = None) -> dict[str, Any]:
+    async def rows(table: str, limit: int = 100, offset: int = 0, external_id: str | None = None) -> dict[str, Any]:
         found = table_of(table)
         every = list(app.org.data[found.name].rows.values())
         if external_id is not None:
@@ -143,7 +144,7 @@ def control_router(app: DataverseApp) -> APIRouter:
         return {"count": len(every), "rows": [shown(found, r) for r in every[offset : offset + limit]]}
 
     @router.post("/tables/{table}/rows", summary="Enter one row or a list of rows, as a salesperson")
-    def enter(table: str, body: dict[str, Any] | list[dict[str, Any]]) -> list[str]:
+    async def enter(table: str, body: dict[str, Any] | list[dict[str, Any]]) -> list[str]:
         found = table_of(table)
         try:
             with app.org.transaction():
@@ -152,36 +153,38 @@ def control_router(app: DataverseApp) -> APIRouter:
             raise refused(error) from error
 
     @router.get("/tables/{table}/rows/{row}", summary="One row, by GUID or external id")
-    def one(table: str, row: str) -> dict[str, Any]:
+    async def one(table: str, row: str) -> dict[str, Any]:
         found = table_of(table)
         return shown(found, row_of(found, row))
 
     @router.patch("/tables/{table}/rows/{row}", summary="Edit a row as a salesperson would")
-    def edit(table: str, row: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def edit(table: str, row: str, body: dict[str, Any]) -> dict[str, Any]:
         found = table_of(table)
         try:
             return shown(found, app.records.update(row_of(found, row), found, body, person))
         except RefusedError as error:
             raise refused(error) from error
 
-    @router.delete("/tables/{table}/rows/{row}", summary="Delete a row", status_code=204)
-    def delete(table: str, row: str) -> None:
+    @router.delete("/tables/{table}/rows/{row}", summary="Delete a row")
+    async def delete(table: str, row: str) -> dict[str, bool]:
         found = table_of(table)
         try:
             app.records.delete(found, row_of(found, row))
         except RefusedError as error:
             raise refused(error) from error
+        return DONE
 
-    @router.post("/tables/{table}/rows/{row}/merge", summary="Merge this row into another", status_code=204)
-    def merge(table: str, row: str, body: Into) -> None:
+    @router.post("/tables/{table}/rows/{row}/merge", summary="Merge this row into another")
+    async def merge(table: str, row: str, body: Into) -> dict[str, bool]:
         found = table_of(table)
         try:
             app.actions.join(found, row_of(found, body.into), row_of(found, row), None, person)
         except RefusedError as error:
             raise refused(error) from error
+        return DONE
 
     @router.post("/tables/{table}/rows/{row}/owner", summary="Assign a row")
-    def assign(table: str, row: str, body: Owner) -> dict[str, Any]:
+    async def assign(table: str, row: str, body: Owner) -> dict[str, Any]:
         found = table_of(table)
         target = "teams" if body.owner in app.org.data["team"].rows else "systemusers"
         change = {"ownerid@odata.bind": f"/{target}({body.owner})"}
@@ -191,7 +194,7 @@ def control_router(app: DataverseApp) -> APIRouter:
             raise refused(error) from error
 
     @router.post("/leads/{row}/qualify", summary="Qualify a lead")
-    def qualify(row: str, body: Qualification) -> dict[str, Any]:
+    async def qualify(row: str, body: Qualification) -> dict[str, Any]:
         given = {
             "CreateAccount": body.account,
             "CreateContact": body.contact,
@@ -205,29 +208,31 @@ def control_router(app: DataverseApp) -> APIRouter:
         return made
 
     @router.post("/leads/{row}/disqualify", summary="Disqualify a lead")
-    def disqualify(row: str) -> dict[str, Any]:
-        return edit("lead", row, {"statecode": 2, "statuscode": 4})
+    async def disqualify(row: str) -> dict[str, Any]:
+        return await edit("lead", row, {"statecode": 2, "statuscode": 4})
 
-    @router.post("/opportunities/{row}/win", summary="Win an opportunity", status_code=204)
-    def win(row: str) -> None:
+    @router.post("/opportunities/{row}/win", summary="Win an opportunity")
+    async def win(row: str) -> dict[str, bool]:
         try:
             app.actions.end(row_of(table_of("opportunity"), row), 3, {}, person, True)
         except RefusedError as error:
             raise refused(error) from error
+        return DONE
 
-    @router.post("/opportunities/{row}/lose", summary="Lose an opportunity", status_code=204)
-    def lose(row: str) -> None:
+    @router.post("/opportunities/{row}/lose", summary="Lose an opportunity")
+    async def lose(row: str) -> dict[str, bool]:
         try:
             app.actions.end(row_of(table_of("opportunity"), row), 4, {}, person, False)
         except RefusedError as error:
             raise refused(error) from error
+        return DONE
 
     @router.post("/tables/{table}/rows/{row}/reopen", summary="Reactivate a closed row")
-    def reopen(table: str, row: str) -> dict[str, Any]:
-        return edit(table, row, {"statecode": 0})
+    async def reopen(table: str, row: str) -> dict[str, Any]:
+        return await edit(table, row, {"statecode": 0})
 
     @router.post("/tables/{table}/columns", summary="Add a column, as an administrator")
-    def add_column(table: str, body: NewColumn) -> dict[str, Any]:
+    async def add_column(table: str, body: NewColumn) -> dict[str, Any]:
         found = table_of(table)
         entry = {
             "name": body.schema_name.lower(),
@@ -245,7 +250,7 @@ def control_router(app: DataverseApp) -> APIRouter:
         return {"name": entry["name"]}
 
     @router.patch("/tables/{table}/columns/{column}", summary="Shorten a column or make it required")
-    def change_column(table: str, column: str, body: ColumnChange) -> dict[str, Any]:
+    async def change_column(table: str, column: str, body: ColumnChange) -> dict[str, Any]:
         found = column_in(table_of(table), column)
         if body.max_length is not None:
             found.length = body.max_length
@@ -254,22 +259,22 @@ def control_router(app: DataverseApp) -> APIRouter:
             found.custom = True
         return {"name": found.name, "max_length": found.length, "required": found.required}
 
-    @router.delete("/tables/{table}/columns/{column}", summary="Remove a column", status_code=204)
-    def drop_column(table: str, column: str) -> None:
+    @router.delete("/tables/{table}/columns/{column}", summary="Remove a column")
+    async def drop_column(table: str, column: str) -> dict[str, bool]:
         found = table_of(table)
         column_in(found, column)
         found.drop(column)
+        return DONE
 
-    @router.delete(
-        "/tables/{table}/columns/{column}/options/{value}", summary="Remove a choice of a column", status_code=204
-    )
-    def drop_option(table: str, column: str, value: int) -> None:
+    @router.delete("/tables/{table}/columns/{column}/options/{value}", summary="Remove a choice of a column")
+    async def drop_option(table: str, column: str, value: int) -> dict[str, bool]:
         found = column_in(table_of(table), column)
         found.options = [o for o in found.options if o.value != value]
         found.option_values.discard(value)
+        return DONE
 
     @router.patch("/tables/{table}/keys", summary="Set the index status of a table's alternate keys")
-    def key_status(table: str, body: KeyStatus) -> dict[str, str]:
+    async def key_status(table: str, body: KeyStatus) -> dict[str, str]:
         found = table_of(table)
         for key in found.keys.values():
             if body.status == "Active":
@@ -279,33 +284,38 @@ def control_router(app: DataverseApp) -> APIRouter:
                 key.pending_reads = -1
         return {k.schema_name: k.status for k in found.keys.values()}
 
-    @router.delete("/tables/{table}/keys", summary="Remove a table's alternate keys", status_code=204)
-    def drop_keys(table: str) -> None:
+    @router.delete("/tables/{table}/keys", summary="Remove a table's alternate keys")
+    async def drop_keys(table: str) -> dict[str, bool]:
         found = table_of(table)
         for key in list(found.keys.values()):
             app.org.deactivate(found, key, "Failed")
         found.keys.clear()
+        return DONE
 
-    @router.post("/change-tracking/expire", summary="Expire every delta token issued so far", status_code=204)
-    def expire() -> None:
+    @router.post("/change-tracking/expire", summary="Expire every delta token issued so far")
+    async def expire() -> dict[str, bool]:
         app.org.version += 1
         app.org.oldest_token = app.org.version
+        return DONE
 
-    @router.post("/prepare", summary="Create Hunter's solution, columns and active keys", status_code=204)
-    def prepare() -> None:
+    @router.post("/prepare", summary="Create Hunter's solution, columns and active keys")
+    async def prepare() -> dict[str, bool]:
         seeds.prepare(app.org)
+        return DONE
 
-    @router.post("/reset", summary="A fresh organisation", status_code=204)
-    def reset(body: Start) -> None:
+    @router.post("/reset", summary="A fresh organisation")
+    async def reset(body: Start) -> dict[str, bool]:
         app.reset(body.prepared)
+        return DONE
 
     @router.get("/counters", summary="Requests, limits broken, rows written per table")
-    def counters() -> dict[str, Any]:
+    async def counters() -> dict[str, Any]:
         return counted(app)
 
-    @router.delete("/counters", summary="Count from zero", status_code=204)
-    def forget() -> None:
+    @router.delete("/counters", summary="Count from zero")
+    async def forget() -> dict[str, bool]:
         app.forget_counts()
+        return DONE
 
     return router
 

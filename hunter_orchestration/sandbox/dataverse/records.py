@@ -243,7 +243,8 @@ class Records:
         if not table.has_state:
             return
         now = row.values.get("statecode", 0)
-        wanted: int = changes.get("statecode", now)
+        given = changes.get("statecode")
+        wanted: int = now if given is None else given
         if table.name in CLOSES and now != 0 and wanted == now and self.settings["refuse_closed_records"]:
             state = _STATE_NAMES[table.name][now]
             raise RefusedError(

@@ -3,8 +3,9 @@ and a few companies that sales has known for long."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -21,6 +22,25 @@ CURRENCIES = (
 PEOPLE = (("Elif Aydın", "elif.aydin"), ("Mert Kaya", "mert.kaya"), ("Selin Demir", "selin.demir"))
 KNOWN_EVERY = 25
 """Of so many companies of the world one is known to the CRM already."""
+
+KNOWN_AT_MOST = 200
+
+
+class Company(Protocol):
+    """What the CRM may know of a company."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def domain(self) -> str: ...
+
+
+class Companies(Protocol):
+    """The world, as far as the CRM looks at it."""
+
+    @property
+    def companies(self) -> Sequence[Company]: ...
 
 
 def found(organisation: Organisation, records: Records) -> None:
@@ -91,9 +111,9 @@ def prepare(organisation: Organisation) -> None:
         organisation.activate(table, table.keys[schema_name])
 
 
-def populate(organisation: Organisation, records: Records, world: Any) -> None:
+def populate(organisation: Organisation, records: Records, world: Companies | None) -> None:
     """A few of the world's companies as sales entered them by hand: some once, some twice, with owners of their own."""
-    companies = list(getattr(world, "companies", None) or ())[::KNOWN_EVERY]
+    companies = world.companies[: KNOWN_AT_MOST * KNOWN_EVERY : KNOWN_EVERY] if world is not None else ()
     owners = [stable_id("systemuser", account) for _, account in PEOPLE]
     tables = organisation.tables
     for number, company in enumerate(companies):

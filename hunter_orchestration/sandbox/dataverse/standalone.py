@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from hunter_orchestration.sandbox.clock import Clock
 from hunter_orchestration.sandbox.dataverse.app import DataverseApp, TokenCheck
 from hunter_orchestration.sandbox.dataverse.control import control_router
+from hunter_orchestration.sandbox.dataverse.seeds import Companies
 from hunter_orchestration.sandbox.faults import Faults
 
 
@@ -32,7 +33,7 @@ class Running:
 def running(
     *,
     prepared: bool = False,
-    world: Any = None,
+    world: Companies | None = None,
     tokens: TokenCheck | None = None,
     certificate: tuple[str, str] | None = None,
     **switches: Any,
