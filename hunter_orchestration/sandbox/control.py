@@ -1,4 +1,4 @@
-"""The control port: faults, clock, counters and the world itself, changed from outside. It documents itself at ``/docs``."""
+"""The control port: faults, clock, counters and the world itself, from outside. It documents itself at ``/docs``."""
 
 from __future__ import annotations
 

@@ -17,8 +17,9 @@ class FaultIn(Strict):
 
     service: Literal["partner_center", "entra", "dataverse", "rdap", "dns", "*"]
     kind: str = Field(
-        description="On HTTP services: status, reset, half_body, invalid_json, html, truncated_gzip, slow, drop_after_commit. "
-        "partner_center also: loop, repeat_page, duplicate_row, empty_page, move_rows, inject. dns: servfail, refused, timeout, "
+        description="HTTP services: status, reset, half_body, invalid_json, html, truncated_gzip, slow, drop_after_commit. "
+        "partner_center also: loop, repeat_page, duplicate_row, empty_page, move_rows, inject. "
+        "dns: servfail, refused, timeout, "
         "nxdomain, forged_id, truncate, cname_loop, huge_txt, wildcard, slow, tcp_refused. dataverse: see /dataverse."
     )
     times: int | None = Field(1, ge=1, description="How many requests it hits; null: until cleared.")
@@ -80,6 +81,6 @@ class RecordsIn(Strict):
     """DNS records of a name: type to record data. null gives the name back to the world."""
 
     records: dict[str, list[Any]] | None = Field(
-        description='{"MX": [[10, "mx.example"]], "TXT": ["v=spf1 -all"], "A": ["198.18.0.1"], "CNAME": ["x.example"]}; '
+        description='{"MX": [[10, "mx.example"]], "TXT": ["v=spf1 -all"], "A": ["198.18.0.1"]}; '
         "an empty object: the name exists without records."
     )

@@ -20,7 +20,10 @@ from hunter_orchestration.sandbox.faults import HTTP_KINDS, Fault, Faults
 Handler = Callable[[Request], Response]
 TRANSPORT = "sandbox.transport"
 """Key of the scope under which the connection's transport is found."""
-_HTML = "<!DOCTYPE html><html><head><title>Service unavailable</title></head><body><h1>Our services aren't available right now</h1></body></html>"
+_HTML = (
+    "<!DOCTYPE html><html><head><title>Service unavailable</title></head>"
+    "<body><h1>Our services aren't available right now</h1></body></html>"
+)
 
 
 class Dispatcher:

@@ -1,7 +1,7 @@
 """The world's DNS: a resolver over UDP and TCP that knows every name of the world and nothing else.
 
 Fault kinds of the service ``dns`` (``method`` is a record type, ``path`` is searched in the name):
-    servfail, refused, nxdomain; timeout (no answer: with times null and no path a dead resolver); slow (params: seconds);
+    servfail, refused, nxdomain; timeout (no answer; with times null and no path a dead resolver); slow (seconds);
     forged_id (a forged answer with another id comes first); truncate (TC on every UDP answer); tcp_refused (TCP
     connections are reset); cname_loop; huge_txt (64 kB of TXT); wildcard (every name exists with TXT and A).
 """

@@ -1,4 +1,4 @@
-"""Names of mail providers and hosters as the sandbox's resolver knows them. Addresses come from documentation ranges."""
+"""Names of mail providers and hosters as the sandbox's resolver knows them. Addresses are of documentation ranges."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import re
 from hunter_orchestration.sandbox.names import words
 
 Records = dict[str, list[object]]
-"""Record type to record data: A and AAAA text, MX (preference, host), TXT tuple of strings, CNAME, NS and PTR a host name."""
+"""Record type to record data: A text, MX (preference, host), TXT tuple of strings, CNAME, NS and PTR a host name."""
 
 SPF = {
-    "spf.protection.outlook.com": "v=spf1 ip4:40.92.0.0/15 ip4:40.107.0.0/16 ip4:52.100.0.0/15 ip6:2a01:111:f400::/48 -all",
-    "_spf.google.com": "v=spf1 include:_netblocks.google.com include:_netblocks2.google.com include:_netblocks3.google.com ~all",
+    "spf.protection.outlook.com": "v=spf1 ip4:40.92.0.0/15 ip4:40.107.0.0/16 ip6:2a01:111:f400::/48 -all",
+    "_spf.google.com": "v=spf1 include:_netblocks.google.com include:_netblocks2.google.com ~all",
     "_netblocks.google.com": "v=spf1 ip4:35.190.247.0/24 ip4:64.233.160.0/19 ip4:66.102.0.0/20 ip4:74.125.0.0/16 ~all",
     "_netblocks2.google.com": "v=spf1 ip6:2001:4860:4000::/36 ip6:2404:6800:4000::/36 ~all",
-    "_netblocks3.google.com": "v=spf1 ip4:172.217.0.0/19 ip4:108.177.96.0/19 ~all",
     "_spf.yandex.net": "v=spf1 include:_spf-ipv4.yandex.ru include:_spf-ipv6.yandex.ru ~all",
     "_spf-ipv4.yandex.ru": "v=spf1 ip4:77.88.0.0/18 ip4:5.255.192.0/18 ~all",
     "_spf-ipv6.yandex.ru": "v=spf1 ip6:2a02:6b8::/32 ~all",

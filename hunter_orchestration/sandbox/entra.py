@@ -1,7 +1,7 @@
-"""Microsoft Entra ID as far as Hunter needs it: tokens, device code, sign-in page, keys, discovery (contract, section 1).
+"""Microsoft Entra ID as far as Hunter needs it: tokens, device code, sign-in page, keys, discovery (contract section 1).
 
 Settings of the service ``entra``:
-    device_code: approve (the first poll finds the user signed in), wait (somebody must use /devicelogin), decline, expire;
+    device_code: approve (the first poll finds the user signed in), wait (for /devicelogin), decline, expire;
     signed_in: who answers a device code or the sign-in page by itself, admin or user;
     role: overrides that person's Referrals role: Admin, User or none (null: the person's own);
     page_role: overrides the app role given to the page's sign-in: viewer, seller or admin (null: the person's own);
@@ -106,12 +106,12 @@ class Entra:
             return self._error(error)
 
     def _error(self, error: OAuthError) -> Response:
-        trace = secrets.token_hex(8)
+        trace, now = secrets.token_hex(8), f"{self.clock.now():%Y-%m-%d %H:%M:%SZ}"
         body: dict[str, Any] = {
             "error": error.error,
-            "error_description": f"AADSTS{error.number}: {error.text} Trace ID: {trace} Timestamp: {self.clock.now():%Y-%m-%d %H:%M:%SZ}",
+            "error_description": f"AADSTS{error.number}: {error.text} Trace ID: {trace} Timestamp: {now}",
             "error_codes": [error.number],
-            "timestamp": f"{self.clock.now():%Y-%m-%d %H:%M:%SZ}",
+            "timestamp": now,
             "trace_id": trace,
             "correlation_id": trace,
         }
@@ -346,7 +346,7 @@ class Entra:
                 "verification_uri": address,
                 "expires_in": 900,
                 "interval": 1,
-                "message": f"To sign in, use a web browser to open the page {address} and enter the code {user_code} to authenticate.",
+                "message": f"To sign in, use a web browser to open the page {address} and enter the code {user_code}.",
             }
         )
 
@@ -451,7 +451,8 @@ def _no_store(body: dict[str, Any]) -> Response:
 def _choices(action: str, query: dict[str, str], *, with_code: bool = False) -> str:
     code = '<label>Code <input name="code" autocomplete="off" autofocus required></label>' if with_code else ""
     buttons = "".join(
-        f'<button name="as" value="{name}">{html.escape(user.name)} <small>{html.escape(user.mail)}, Referrals {user.role}</small></button>'
+        f'<button name="as" value="{name}">{html.escape(user.name)} '
+        f"<small>{html.escape(user.mail)}, Referrals {user.role}</small></button>"
         for name, user in USERS.items()
     )
     return (
@@ -463,7 +464,7 @@ def _choices(action: str, query: dict[str, str], *, with_code: bool = False) -> 
 def _page(inner: str, status: int = 200) -> Response:
     style = (
         "body{font:16px system-ui,sans-serif;max-width:28rem;margin:12vh auto;padding:0 1rem;line-height:1.5}"
-        "button,input{display:block;width:100%;box-sizing:border-box;margin:.5rem 0;padding:.75rem;font:inherit;text-align:left}"
+        "button,input{display:block;width:100%;box-sizing:border-box;margin:.5rem 0;padding:.75rem;font:inherit}"
         "small{display:block;color:#555}"
     )
     text = (

@@ -84,7 +84,7 @@ SIZE_WEIGHTS = (14, 24, 26, 14, 6, 1, 1, 1, 4, 4, 2, 3)
 _SIZE_BOUNDS = tuple(accumulate(SIZE_WEIGHTS))
 PLACES = {
     "TR": words(
-        "İstanbul Ankara İzmir Bursa Antalya Kocaeli Konya Gaziantep Kayseri Eskişehir Denizli Diyarbakır Muğla Şanlıurfa Iğdır Ağrı Çanakkale Manisa"
+        "İstanbul Ankara İzmir Bursa Antalya Kocaeli Konya Gaziantep Kayseri Denizli Diyarbakır Muğla Iğdır Ağrı Çanakkale"
     ),
     "DE": words("Berlin Hamburg München Köln Stuttgart Nürnberg"),
     "GB": words("London Leeds Bristol Manchester"),
@@ -134,7 +134,7 @@ _TIER_SLUGS = tuple(fold(s) for s in TIERS)
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """One invented company. ``domain`` is ASCII (IDNA), ``shown_domain`` Unicode; ``size`` is a contract value or ""."""
+    """One invented company: ``domain`` ASCII (IDNA), ``shown_domain`` Unicode, ``size`` a contract value or ""."""
 
     index: int
     name: str

@@ -1,6 +1,6 @@
-"""The part of OData's query language that the referrals list understands (contract, section 9, item 3); anything else is refused.
+"""The OData that the referrals list understands (contract, section 9, item 3); anything else is refused.
 
-``$filter``: eq, ne, gt, ge, lt, le, and, or, not-less parentheses, nested paths with ``/`` and ``any`` lambdas over arrays.
+``$filter``: eq, ne, gt, ge, lt, le, and, or, parentheses, nested paths with ``/``, ``any`` lambdas over arrays.
 """
 
 from __future__ import annotations

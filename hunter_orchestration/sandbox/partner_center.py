@@ -1,4 +1,4 @@
-"""Partner Center's referrals API (contract, sections 2 to 4 and 9): list, get, create, patch and replace, strict by default.
+"""Partner Center's referrals API (contract, sections 2 to 4 and 9): list, get, create, patch, replace; strict by default.
 
 Settings of the service ``partner_center`` (change them through the control port):
     page_size: rows a page; next_link: good, docs (path without /engagements) or foreign (another host);
@@ -6,9 +6,9 @@ Settings of the service ``partner_center`` (change them through the control port
     marketplace: whether marketplace leads are listed; app_only: whether app-only tokens are let in;
     mfa: whether sign-ins without MFA get 401 900421; empty: whether every list is suddenly empty;
     wrong_audience: refuse every token as meant for another API; create_status: 200 or 201.
-Fault kinds of its own, on list requests: loop (nextLink leads to the same page), repeat_page (the page before once more),
+Fault kinds of its own, on list requests: loop (nextLink leads to the same page), repeat_page (the page before again),
     duplicate_row (the last row of the page before comes first again), empty_page (no rows, but a nextLink),
-    move_rows (rows are changed between this page and the next; params: count), inject (params: rows, put into the page raw).
+    move_rows (rows change between this page and the next; params: count), inject (params: rows, added to the page raw).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The kinds of referral in the world, each a row of the contract's category table in one of its states (sections 3 and 4)."""
+"""The kinds of referral in the world: rows of the contract's category table (section 3) in their states (section 4)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SUBSTATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """``invited`` names who invited: msft, own, partner or None. ``category`` is what the contract's table makes of it."""
+    """``invited`` names who invited: msft, own, partner or None. ``category`` is what the contract's table says."""
 
     name: str
     weight: int

@@ -31,8 +31,8 @@ class SandboxNotStartedError(TransientError):
 class RunningSandbox:
     """Addresses of a running sandbox and what a test does with it. All calls go to the control port over HTTP.
 
-    Attributes ``authority``, ``partner_center``, ``dynamics``, ``dns``, ``rdap``, ``control``, ``tenant``, ``client_id``
-    and ``client_secret`` are those of the line that ``hunter sandbox`` prints.
+    ``authority``, ``partner_center``, ``dynamics``, ``dns``, ``rdap``, ``control``, ``tenant``, ``client_id`` and
+    ``client_secret`` are those of the line that ``hunter sandbox`` prints.
     """
 
     authority: str
@@ -77,7 +77,7 @@ class RunningSandbox:
         path: str | None = None,
         **params: Any,
     ) -> int:
-        """Switch a fault on, e.g. ``fault("partner_center", "status", status=429, retry_after=1)``; its id comes back."""
+        """Switch a fault on, e.g. ``fault("partner_center", "status", status=429, retry_after=1)``, and tell its id."""
         body = {"service": service, "kind": kind, "times": times, "after": after, "method": method, "path": path}
         added: dict[str, Any] = self.call("POST", "/faults", {**body, "params": params})
         return int(added["id"])

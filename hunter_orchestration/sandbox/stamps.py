@@ -12,7 +12,7 @@ STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,
 
 
 def parse_stamp(text: Any) -> int | None:
-    """Ticks of a stamp such as ``2026-11-24T09:15:02.1234567Z``; a bare date is its midnight; None for anything else."""
+    """Ticks of a stamp such as ``2026-11-24T09:15:02.1234567Z``; a bare date is midnight; else None."""
     match = STAMP.match(text) if isinstance(text, str) else None
     if match is None:
         return None

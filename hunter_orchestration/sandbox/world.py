@@ -51,10 +51,10 @@ class Companies(Sequence[Company]):
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self.count = 0
+        self.size = 0
 
     def __len__(self) -> int:
-        return self.count
+        return self.size
 
     @overload
     def __getitem__(self, index: int) -> Company: ...
@@ -64,10 +64,10 @@ class Companies(Sequence[Company]):
 
     def __getitem__(self, index: int | slice) -> Company | list[Company]:
         if isinstance(index, slice):
-            return [company(self._seed, number) for number in range(*index.indices(self.count))]
-        if not -self.count <= index < self.count:
+            return [company(self._seed, number) for number in range(*index.indices(self.size))]
+        if not -self.size <= index < self.size:
             raise IndexError(index)
-        return company(self._seed, index % self.count)
+        return company(self._seed, index % self.size)
 
 
 class World:
@@ -111,7 +111,7 @@ class World:
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._expiries: list[tuple[int, int]] = []
         self._journal: IO[bytes] | None = None
-        self.companies.count = companies
+        self.companies.size = companies
         for index in range(companies):
             self._domains[domain_of(seed, index)] = index
             self._seed_referrals(index)
@@ -206,7 +206,7 @@ class World:
     def new_company(self) -> int:
         """Let one more company come into being."""
         index = len(self.companies)
-        self.companies.count += 1
+        self.companies.size += 1
         self._domains[domain_of(self.seed, index)] = index
         return index
 
@@ -441,7 +441,7 @@ class World:
         return rows
 
     def burst(self, count: int, when: int | None = None) -> int:
-        """Give ``count`` referrals one and the same updatedDateTime; existing ones first, new ones when they run out."""
+        """Give ``count`` referrals one and the same updatedDateTime; new ones are made when they run out."""
         now = self.clock.ticks() if when is None else when
         while len(self) < count:
             self.generate(when=now)

@@ -1,6 +1,6 @@
 """What a company's domain publishes in DNS, and the truth about it that a scan should find.
 
-Everything follows from the world's seed and the company's number. The shapes are those seen in the wild, traps included:
+Everything follows from the world's seed and the company's number. The shapes are those of real zones, traps included:
 gateways in front of cloud mail, SPF that is doubled, broken or too deep, DMARC written in twelve ways, wildcard TXT.
 """
 
@@ -98,8 +98,9 @@ class Truth:
     """What a scan of this domain should say.
 
     ``provider`` is M365, Google, Yandex, Zoho, Amazon, Hosting, Local, Other, NoMX, NullMX, NXDOMAIN or SERVFAIL;
-    ``spf`` none, valid, multiple, include_missing, too_many_lookups, syntax, nxdomain or unknown; ``dmarc`` none, valid,
-    multiple, malformed, bad_policy_rua (RFC 7489, 6.6.3: taken as p=none) or unknown; ``dkim`` the selectors with a key.
+    ``spf`` none, valid, multiple, include_missing, too_many_lookups, syntax, nxdomain or unknown; ``dmarc`` none,
+    valid, multiple, malformed, bad_policy_rua (RFC 7489, 6.6.3: taken as p=none) or unknown; ``dkim`` selectors with
+    a key.
     ``tenant_id`` is what OpenID discovery tells, None where it says invalid_tenant.
     """
 
@@ -139,7 +140,7 @@ def category_of(seed: int, index: int) -> str:
 
 
 def tenant_of(seed: int, index: int) -> str | None:
-    """The Entra tenant id of a company, None when it has none. Every Microsoft customer has one, and a third of the others."""
+    """The Entra tenant id of a company, if it has one: all Microsoft customers do, and a third of the others."""
     category = category_of(seed, index)
     if category in ("nxdomain", "servfail"):
         return None
