@@ -2,8 +2,194 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from hunter_orchestration.commands.console import FAILED, errors_told, opened_store, print_json, say
+
+if TYPE_CHECKING:
+    from hunter_orchestration.settings import Settings
+    from hunter_orchestration.store import Store
+
+_PAGE = 500
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``hunter``."""
+
+    @app.command()
+    def scan(
+        domains: Annotated[list[str] | None, typer.Argument(help="Domains, addresses or URLs of companies.")] = None,
+        file: Annotated[
+            Path | None, typer.Option("--file", "-f", help="A file with one domain a line; - reads standard input.")
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="A JSON line a domain, as soon as it is ready.")] = False,
+        dns: Annotated[
+            list[str] | None, typer.Option("--dns", help="Resolver as IP or IP:PORT; the store is left alone.")
+        ] = None,
+        force: Annotated[bool, typer.Option("--force", help="Scan again although the last scan is fresh.")] = False,
+        extended: Annotated[
+            bool, typer.Option("--extended", help="Also registration, tenant, mail transport, DNSSEC and network.")
+        ] = False,
+    ) -> None:
+        """Tell what a company's domain shows: who holds its mail, how well it is secured, what stayed unknown.
+
+        Without --dns, a scan that is still fresh in the store is shown again, and scans of known companies are kept.
+        """
+        with errors_told():
+            from hunter_orchestration.settings import load_settings
+
+            if not domains and file is None:
+                raise typer.BadParameter("Name a domain, or a file with --file.")
+            settings = load_settings(**({"dns_servers": dns} if dns else {}))
+            store = None if dns else opened_store(settings)
+            inputs = _Inputs(domains or [], file)
+            for findings in _scanned(settings, store, inputs, force=force, extended=extended):
+                if as_json:
+                    print_json(findings)
+                else:
+                    _print_card(findings)
+            if inputs.rejected and not inputs.accepted:
+                raise typer.Exit(FAILED)
+
+
+class _Inputs:
+    """The domains asked for, normalised; what is none is told and passed over."""
+
+    def __init__(self, given: list[str], file: Path | None) -> None:
+        self.given = given
+        self.file = file
+        self.accepted = self.rejected = 0
+
+    def __iter__(self) -> Iterator[str]:
+        from hunter_orchestration.companies.domains import company_domain
+
+        for text in self._texts():
+            answer = company_domain(text)
+            if answer.domain is None:
+                self.rejected += 1
+                say(f"hunter: {text[:100]!r} is no company's domain ({answer.rejected}).")
+            else:
+                self.accepted += 1
+                yield answer.domain
+
+    def _texts(self) -> Iterator[str]:
+        yield from self.given
+        if self.file is None:
+            return
+        from hunter_orchestration.errors import PermanentError
+
+        try:
+            with (
+                nullcontext(sys.stdin)
+                if str(self.file) == "-"
+                else self.file.open(encoding="utf-8-sig", errors="replace") as lines
+            ):
+                for line in lines:
+                    text = line.strip()
+                    if text and not text.startswith("#"):
+                        yield text
+        except OSError as error:
+            raise PermanentError(f"{self.file} can't be read: {error.strerror}.", "Name a text file.") from None
+
+
+def _scanned(
+    settings: Settings, store: Store | None, domains: Iterable[str], *, force: bool, extended: bool
+) -> Iterator[dict[str, Any]]:
+    from hunter_orchestration.scanning.scanner import engine_of, scan_domains
+    from hunter_orchestration.scanning.stage import keep, stored_fresh
+    from hunter_orchestration.store.upsert import chunks
+
+    with engine_of(settings) as engine:
+        if store is None:
+            stream: Iterable[dict[str, Any]] = scan_domains(engine, domains)
+        else:
+            stream = _with_store(settings, store, engine, chunks(domains, _PAGE), force, stored_fresh, keep)
+        for findings in stream:
+            if extended:
+                from hunter_orchestration.scanning.extended import details_of
+
+                findings = findings | {"extended": details_of(settings, findings)}
+                tenant = findings["extended"]["tenant"]
+                findings["tenant_id"] = tenant["facts"].get("tenant_id") or findings["tenant_id"]
+            yield findings
+
+
+def _with_store(
+    settings: Settings,
+    store: Store,
+    engine: Any,
+    pages: Iterable[list[str]],
+    force: bool,
+    stored_fresh: Any,
+    keep: Any,
+) -> Iterator[dict[str, Any]]:
+    from hunter_orchestration.scanning.scanner import scan_domains
+
+    for page in pages:
+        known = {} if force else stored_fresh(store, page)
+        yield from known.values()
+        batch = []
+        for findings in scan_domains(engine, [domain for domain in page if domain not in known]):
+            batch.append(findings)
+            yield findings
+        if batch:
+            keep(store, settings, engine, batch)
+
+
+def _print_card(findings: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, text in _card_lines(findings):
+        table.add_row(label, escape(text))
+    console = Console()
+    console.print(f"[bold]{escape(findings['domain'])}[/bold]")
+    console.print(table)
+    console.print()
+
+
+def _card_lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from hunter_orchestration.store.leads import shown
+
+    readable = shown(findings["domain"])
+    if readable != findings["domain"]:
+        yield "Name", readable
+    mail = findings["service"] or findings["hoster"] or findings["provider"]
+    by = ", ".join(findings["provider_evidence"])
+    yield "Mailboxes", mail + (f"  ({by})" if by else "") + ("" if findings["provider_certain"] else "  not certain")
+    if findings["gateway"]:
+        yield "Gateway", findings["gateway"]
+    if findings["dns_host"]:
+        yield "Name servers", findings["dns_host"]
+    hosts = ", ".join(host or "." for _, host in findings["mx"])
+    yield "MX", findings["mx_state"] + (f": {hosts}" if hosts else "")
+    spf = findings["spf"]
+    details = [spf["all"] or "", f"{spf['lookups']} lookups" if spf["record"] else "", spf["reason"]]
+    yield "SPF", ", ".join([spf["state"], *filter(None, details)])
+    dmarc = findings["dmarc"]
+    policy = f"p={dmarc['policy']}" if dmarc["policy"] else ""
+    share = f"pct={dmarc['pct']}" if dmarc["pct"] not in (None, 100) else ""
+    yield "DMARC", ", ".join(filter(None, [dmarc["state"], policy, share, dmarc["reason"]]))
+    keys = ", ".join(f"{name} {state}" for name, state in findings["dkim"].items())
+    yield "DKIM", findings["dkim_state"] + (f": {keys}" if keys else "")
+    if findings["tenant_name"] or findings["tenant_id"]:
+        yield "Tenant", " ".join(filter(None, [findings["tenant_name"], findings["tenant_id"]]))
+    for kind, detail in findings.get("extended", {}).items():
+        facts = ", ".join(f"{name} {value}" for name, value in detail["facts"].items() if value not in (None, "", []))
+        yield kind.replace("_", " ").capitalize(), detail["state"] + (f": {facts}" if facts else "")
+    for failed in findings["unknown"][:10]:
+        yield "Unknown", f"{failed['name']}: {failed['reason']}"
+    yield (
+        "Scan",
+        f"{findings['lookups']} lookups in {findings['seconds']:.2f} s, {findings['scanned_at']:%Y-%m-%d %H:%M} UTC",
+    )

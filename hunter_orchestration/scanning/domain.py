@@ -12,15 +12,16 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from hunter_orchestration.scanning import dkim, dmarc, spf
-from hunter_orchestration.scanning.engine import Question
 from hunter_orchestration.scanning.mailbox import Holder, Tells, by_mx, by_tells, is_own, useful_hosts
 from hunter_orchestration.scanning.providers import ProviderTable, Service
+from hunter_orchestration.scanning.tasks import Question
 from hunter_orchestration.scanning.wire import MX, NS, PTR, TXT, A, Answer
 
 MOST_SELECTORS = 28
 _WILDCARD_SUSPECT = 3
 _SPF_ROUNDS = 11
 _M365 = "Microsoft 365"
+_SENDING = ("SendGrid", "Mailgun", "Amazon")
 
 
 @dataclass(slots=True)
@@ -61,14 +62,15 @@ def plan(domain: str, table: ProviderTable, organisational: str | None = None) -
         organisational: the registrable domain when it is another, for DMARC's fallback.
     """
     found = Gathered(domain, Answer("unknown", "gave_up"))
-    found.mx = (yield from _ask(found, [Question(domain, MX)]))[0]
+    found.mx = (yield from _ask(found, [Question(domain, MX, tries=3)]))[0]
     if found.mx.reason == "nxdomain" and not found.mx.cnames:
         _never_existed(found)
         return found
     if found.mx.state == "unknown":
-        # Some servers fail on one type only; a second silence means the domain is not answering.
-        found.txt = (yield from _ask(found, [Question(domain, TXT, tries=2)]))[0]
-        if found.txt.state == "unknown":
+        # Some servers fail on one type only. After silence nothing else is asked: nobody is there.
+        if found.mx.reason not in ("timeout", "resolver_dead", "gave_up"):
+            found.txt = (yield from _ask(found, [Question(domain, TXT, tries=2)]))[0]
+        if found.txt is None or found.txt.state == "unknown":
             _give_up(found, found.mx.reason)
             return found
     questions = [Question(domain, NS), Question(domain, A), Question(f"_dmarc.{domain}", TXT)]
@@ -141,7 +143,7 @@ def _policies(
     second = found.dmarc.state == "none" and organisational not in (None, found.domain)
     rounds = 0
     while needed or selectors or second:
-        names = sorted(needed)[:spf.LOOKUP_LIMIT]
+        names = sorted(needed)[: spf.LOOKUP_LIMIT]
         questions = [Question(name, TXT, shared=True) for name in names]
         questions += [Question(f"{selector}._domainkey.{found.domain}", TXT) for selector in selectors]
         if second:
@@ -167,8 +169,9 @@ def _spf_tells(found: Gathered, finding: spf.Finding, table: ProviderTable) -> N
     targets = list(finding.includes)
     if finding.redirect:
         targets.append(finding.redirect)
-    if finding.record and finding.state in ("multiple", "syntax"):
-        targets += spf.parse(finding.record).includes
+    if finding.state == "multiple" and found.txt is not None:
+        for text in spf.records_of(found.txt.records)[:4]:
+            targets += spf.parse(text).includes
     for target in targets:
         service = table.match("spf", target)
         if service is not None:
@@ -184,22 +187,36 @@ def _first_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable)
     if keys_answer.state == "absent" and keys_answer.reason == "nxdomain" and not keys_answer.cnames:
         found.dkim_absent = True
         return []
-    chosen = dict.fromkeys(table.first_selectors)
+    return list(dict.fromkeys(table.first_selectors) | _selectors_of(found, table, ("mailbox", "hoster")))[
+        :MOST_SELECTORS
+    ]
+
+
+def _selectors_of(found: Gathered, table: ProviderTable, kinds: tuple[str, ...]) -> dict[str, None]:
+    """Selectors of the services the domain shows, senders among them only when the mailbox's own gave nothing."""
+    chosen: dict[str, None] = {}
     for service in table.services:
+        if not service.selectors or service.kind not in kinds or service.provider in _SENDING:
+            continue
         if service.name in found.tells.by or _has_mx(found, table, service):
             chosen.update(dict.fromkeys(service.selectors))
-    return list(chosen)[:MOST_SELECTORS]
+    return chosen
 
 
 def _has_mx(found: Gathered, table: ProviderTable, service: Service) -> bool:
-    return bool(service.selectors) and any(table.match("mx", host) is service for _, host in found.mx.records)
+    return any(table.match("mx", host) is service for _, host in found.mx.records)
 
 
 def _more_selectors(found: Gathered, table: ProviderTable) -> list[str]:
     """The rest of the list, while no record explains why ``_domainkey`` exists."""
     if any(key.state in ("usable", "revoked", "broken") for key in found.keys.values()):
         return []
-    return [name for name in table.more_selectors if name not in found.keys][: MOST_SELECTORS - len(found.keys)]
+    shown: dict[str, None] = {}
+    for service in table.services:
+        if service.name in found.tells.by:
+            shown.update(dict.fromkeys(service.selectors))
+    more = dict.fromkeys(table.more_selectors[:6]) | shown | dict.fromkeys(table.more_selectors)
+    return [name for name in more if name not in found.keys][: MOST_SELECTORS - len(found.keys)]
 
 
 def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], table: ProviderTable) -> None:
@@ -308,9 +325,7 @@ def _hybrid(found: Gathered, table: ProviderTable) -> Holder | None:
     return by_tells(table, found.tells) if "autodiscover" in kinds and len(kinds) >= 2 else None
 
 
-def _mail_host(
-    found: Gathered, table: ProviderTable
-) -> Generator[list[Question], list[Answer], Holder | None]:
+def _mail_host(found: Gathered, table: ProviderTable) -> Generator[list[Question], list[Answer], Holder | None]:
     """Behind a gateway without tells: a mail host of its own, or an alias to a service's web mail."""
     answer = (yield from _ask(found, [Question(f"mail.{found.domain}", A)], core=False))[0]
     if answer.state != "found":
@@ -349,7 +364,7 @@ def _own_servers(
     reverse = ".".join(reversed(address.records[0].split("."))) + ".in-addr.arpa"
     answer = (yield from _ask(found, [Question(reverse, PTR, shared=True, tries=2)], core=False))[0]
     for name in answer.records:
-        service = table.match("ptr", name)
-        if service is not None:
-            return Holder("Hosting", service.name, None, service.name, [f"ptr {name}"])
+        hoster = table.match("ptr", name)
+        if hoster is not None:
+            return Holder("Hosting", hoster.name, None, hoster.name, [f"ptr {name}"])
     return own

@@ -14,15 +14,18 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.scanning.cache import AnswerCache
 from hunter_orchestration.scanning.resolvers import Address, Resolver
+from hunter_orchestration.scanning.tasks import Finished, Lookup, Question, Running, Task
 from hunter_orchestration.scanning.tcp import TcpExchange
 from hunter_orchestration.scanning.wire import (
+    NS,
+    REFUSED,
     Answer,
     ForeignMessageError,
     WireError,
@@ -31,90 +34,18 @@ from hunter_orchestration.scanning.wire import (
     parse_response,
 )
 
-R = TypeVar("R")
-
 SOCKETS_PER_RESOLVER = 24
 _SENDS_PER_SOCKET = 20_000
-_TRIES = 4
-_TASK_SECONDS = 30.0
 _TASK_LOOKUPS = 96
 _CHASES = 8
-_TCP_SECONDS = 4.0
+_TCP_SECONDS = 3.0
+_TCP_TRIES = 5
 _TCP_AT_ONCE = 64
-_REFUSED_TRIES = 7
+_REFUSED_TRIES = 10
+_LIMITED_TRIES = 7
 _PARKED_FACTOR = 4
 _MOST_DATAGRAM = 65_535
-
-
-class Question(NamedTuple):
-    """A lookup asked by a task.
-
-    ``shared`` answers are kept by their TTL for all tasks; ``tries`` is the most times it is sent.
-    """
-
-    name: str
-    qtype: int
-    shared: bool = False
-    tries: int = _TRIES
-
-
-Task = Generator[list[Question], list[Answer], R]
-
-
-class _Running(Generic[R]):
-    __slots__ = ("answers", "ends_at", "generator", "heard", "key", "lookups", "open", "parked", "started")
-
-    def __init__(self, key: Any, generator: Task[R], now: float) -> None:
-        self.key = key
-        self.generator = generator
-        self.started = now
-        self.ends_at = now + _TASK_SECONDS
-        self.answers: list[Any] = []
-        self.open = 0
-        self.lookups = 0
-        self.heard = False
-        self.parked = 0
-
-
-class _Lookup:
-    __slots__ = (
-        "asked", "chases", "cnames", "done", "edns", "failure", "flying", "ids", "most", "name", "parked", "qtype",
-        "question", "queued", "refusals", "resolver", "sent_at", "slot", "task", "timer", "tries", "ttl", "waiters",
-    )  # fmt: skip
-
-    def __init__(self, name: str, asked: Question, task: _Running[Any], slot: int) -> None:
-        self.name = name
-        self.qtype = asked.qtype
-        self.asked = asked
-        self.question = encode_question(name, asked.qtype)
-        self.task = task
-        self.slot = slot
-        self.most = asked.tries
-        self.tries = 0
-        self.refusals = 0
-        self.chases = 0
-        self.cnames: list[str] = []
-        self.ttl = 0
-        self.ids: list[int] = []
-        self.resolver: Resolver | None = None
-        self.flying: Resolver | None = None
-        self.sent_at = 0.0
-        self.timer = 0
-        self.queued = False
-        self.edns = True
-        self.done = False
-        self.parked = False
-        self.failure = "timeout"
-        self.waiters: list[tuple[_Running[Any], int]] | None = None
-
-
-class Finished(NamedTuple):
-    """The end of a task: its key, its result, the lookups it needed beyond the shared cache, and its seconds."""
-
-    key: Any
-    result: Any
-    lookups: int
-    seconds: float
+_TIMER_ANSWER, _TIMER_SOCKET, _TIMER_AGAIN, _TIMER_TCP = range(4)
 
 
 class Engine:
@@ -147,14 +78,14 @@ class Engine:
         self._sockets: dict[int, tuple[socket.socket, Resolver]] = {}
         self._uses: dict[int, int] = {}
         self._of: list[list[int]] = [[] for _ in self.resolvers]
-        self._pending: dict[int, _Lookup] = {}
-        self._ready: deque[_Lookup] = deque()
+        self._pending: dict[int, Lookup] = {}
+        self._ready: deque[Lookup] = deque()
         self._timers: list[tuple[float, int, int, Any]] = []
         self._sequence = 0
-        self._tcp: dict[int, tuple[TcpExchange, _Lookup]] = {}
-        self._tcp_queue: deque[_Lookup] = deque()
-        self._sharing: dict[tuple[str, int], _Lookup] = {}
-        self._runnable: deque[_Running[Any]] = deque()
+        self._tcp: dict[int, tuple[TcpExchange, Lookup]] = {}
+        self._tcp_waiting: deque[Lookup] = deque()
+        self._sharing: dict[tuple[str, int], Lookup] = {}
+        self._runnable: deque[Running[Any]] = deque()
         self._finished: deque[Finished] = deque()
         self._active = self._parked = 0
         self._paused = 0.0
@@ -190,12 +121,14 @@ class Engine:
         rounds = 0
         while True:
             while not exhausted and self._room():
+                before = time.monotonic()
                 pair = next(source, None)
+                self._paused += time.monotonic() - before
                 if pair is None:
                     exhausted = True
                     break
                 self._active += 1
-                self._step(_Running(pair[0], pair[1], self._now()), None)
+                self._step(Running(pair[0], pair[1], self._now()), None)
             while self._runnable:
                 running = self._runnable.popleft()
                 answers, running.answers = running.answers, []
@@ -229,11 +162,14 @@ class Engine:
     def _now(self) -> float:
         return time.monotonic() - self._paused
 
-    def _step(self, running: _Running[Any], answers: list[Answer] | None) -> None:
+    def _step(self, running: Running[Any], answers: list[Answer] | None) -> None:
         try:
             asked = running.generator.send(answers) if answers is not None else next(running.generator)
         except StopIteration as end:
             self._active -= 1
+            if running.internal:
+                self._parked -= 1
+                return
             seconds = self._now() - running.started
             self._finished.append(Finished(running.key, end.value, running.lookups, seconds))
             return
@@ -246,7 +182,7 @@ class Engine:
         for slot, question in enumerate(asked):
             self._ask(running, slot, question, now)
 
-    def _ask(self, running: _Running[Any], slot: int, question: Question, now: float) -> None:
+    def _ask(self, running: Running[Any], slot: int, question: Question, now: float) -> None:
         if question.shared:
             known = self.cache.get((question.name, question.qtype), now)
             if known is not None:
@@ -260,7 +196,7 @@ class Engine:
             self._deliver(running, slot, Answer("unknown", "gave_up"))
             return
         try:
-            lookup = _Lookup(question.name, question, running, slot)
+            lookup = Lookup(question.name, question, running, slot)
         except WireError:
             self._deliver(running, slot, Answer("unknown", "bad_name"))
             return
@@ -271,13 +207,13 @@ class Engine:
             self._sharing[(question.name, question.qtype)] = lookup
         self._queue(lookup)
 
-    def _deliver(self, running: _Running[Any], slot: int, answer: Answer) -> None:
+    def _deliver(self, running: Running[Any], slot: int, answer: Answer) -> None:
         running.answers[slot] = answer
         running.open -= 1
         if not running.open:
             self._runnable.append(running)
 
-    def _queue(self, lookup: _Lookup, first: bool = False) -> None:
+    def _queue(self, lookup: Lookup, first: bool = False) -> None:
         if lookup.queued:
             return
         lookup.queued = True
@@ -309,6 +245,13 @@ class Engine:
                     continue
                 pause = min(pause, wait)
                 break
+            if lookup.over_tcp:
+                ready.popleft()
+                if len(self._tcp) < _TCP_AT_ONCE:
+                    self._send_tcp(lookup, resolver, now)
+                else:
+                    self._tcp_waiting.append(lookup)
+                continue
             ready.popleft()
             self._send(lookup, resolver, now)
         if self._runnable or self._finished:
@@ -319,8 +262,10 @@ class Engine:
             pause = min(pause, max(self._timers[0][0] - now, 0.0))
         return pause
 
-    def _choose(self, lookup: _Lookup, now: float) -> tuple[Resolver | None, float]:
+    def _choose(self, lookup: Lookup, now: float) -> tuple[Resolver | None, float]:
         """The resolver to ask and 0; or none and the seconds to wait; or none and -1 when all of them are dead."""
+        if lookup.only is not None:
+            return lookup.only, 0.0
         best: Resolver | None = None
         least_wait = float("inf")
         alive = False
@@ -332,15 +277,20 @@ class Engine:
             wait = resolver.wait(now)
             if wait > 0:
                 least_wait = min(least_wait, wait)
-            elif best is None or best is previous or (
-                resolver is not previous and resolver.in_flight * (resolver.srtt or 0.1) < best.in_flight * (best.srtt or 0.1)
+            elif (
+                best is None
+                or best is previous
+                or (
+                    resolver is not previous
+                    and resolver.in_flight * (resolver.srtt or 0.1) < best.in_flight * (best.srtt or 0.1)
+                )
             ):
                 best = resolver
         if best is not None:
             return best, 0.0
         return None, (least_wait if alive else -1.0)
 
-    def _send(self, lookup: _Lookup, resolver: Resolver, now: float) -> None:
+    def _send(self, lookup: Lookup, resolver: Resolver, now: float) -> None:
         index = 0 if len(self.resolvers) == 1 else self.resolvers.index(resolver)
         if self._random_at + 4 > len(self._random):
             self._random, self._random_at = os.urandom(4096), 0
@@ -371,7 +321,7 @@ class Engine:
             patience = 0.02 * lookup.tries
         self._sequence += 1
         lookup.timer = self._sequence
-        heappush(self._timers, (now + patience, self._sequence, 0, lookup))
+        heappush(self._timers, (now + patience, self._sequence, _TIMER_ANSWER, lookup))
         uses = self._uses[fd] + 1
         self._uses[fd] = uses
         if uses >= _SENDS_PER_SOCKET:
@@ -394,7 +344,7 @@ class Engine:
         self._of[index].remove(fd)
         self._open(index)
         self._sequence += 1
-        heappush(self._timers, (self._now() + 20.0, self._sequence, -1, fd))
+        heappush(self._timers, (self._now() + 20.0, self._sequence, _TIMER_SOCKET, fd))
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
@@ -421,13 +371,13 @@ class Engine:
             answer = Answer("unknown", "malformed", 0)
         now = self._now()
         single = lookup.tries == 1
-        if answer.rcode == 5:
+        if answer.rcode == REFUSED:
             self._refused(lookup, resolver, now)
             return
         resolver.on_answer(now, now - lookup.sent_at if single else None)
         self._answered(lookup, answer, resolver, now)
 
-    def _answered(self, lookup: _Lookup, answer: Answer, resolver: Resolver, now: float) -> None:
+    def _answered(self, lookup: Lookup, answer: Answer, resolver: Resolver, now: float) -> None:
         answer.resolver = resolver.label
         if answer.state == "unknown" and answer.reason != "cname_loop":
             self._failed_answer(lookup, answer, now)
@@ -440,11 +390,11 @@ class Engine:
             answer.state, answer.reason = "unknown", "cname_loop"
         self._end(lookup, answer, now)
 
-    def _failed_answer(self, lookup: _Lookup, answer: Answer, now: float) -> None:
+    def _failed_answer(self, lookup: Lookup, answer: Answer, now: float) -> None:
         if answer.truncated:
             self._withdraw(lookup)
-            self._tcp_queue.append(lookup)
-            self._start_tcp(now)
+            lookup.over_tcp = True
+            self._queue(lookup, first=True)
             return
         lookup.failure = answer.reason
         if answer.reason in ("formerr", "notimp", "rcode_16") and lookup.edns:
@@ -458,7 +408,7 @@ class Engine:
         self._withdraw(lookup)
         self._queue(lookup)
 
-    def _chase(self, lookup: _Lookup, answer: Answer) -> None:
+    def _chase(self, lookup: Lookup, answer: Answer) -> None:
         self._withdraw(lookup)
         lookup.chases += 1
         lookup.cnames += answer.cnames
@@ -474,7 +424,7 @@ class Engine:
         self.lookups += 1
         self._queue(lookup)
 
-    def _refused(self, lookup: _Lookup, resolver: Resolver, now: float) -> None:
+    def _refused(self, lookup: Lookup, resolver: Resolver, now: float) -> None:
         """Refused is the resolver's answer, not the domain's: ask again later, a few times, elsewhere if possible."""
         resolver.on_loss(now, True, refused=True)
         self._withdraw(lookup)
@@ -482,12 +432,12 @@ class Engine:
         lookup.failure = "refused"
         lookup.tries = 0
         if lookup.refusals >= _REFUSED_TRIES:
-            self._end(lookup, Answer("unknown", "refused", 5), now)
+            self._end(lookup, Answer("unknown", "refused", REFUSED), now)
             return
         lookup.tries = 1
         self._sequence += 1
-        delay = 0.05 * 2**lookup.refusals
-        heappush(self._timers, (now + delay, self._sequence, -2, lookup))
+        delay = min(0.05 * 2**lookup.refusals, 1.6)
+        heappush(self._timers, (now + delay, self._sequence, _TIMER_AGAIN, lookup))
 
     def _unreachable(self, resolver: Resolver) -> None:
         """The kernel says nobody listens there: everything under way to it fails now."""
@@ -501,25 +451,29 @@ class Engine:
         timers = self._timers
         while timers and timers[0][0] <= now:
             _, sequence, kind, subject = heappop(timers)
-            if kind == -1:
+            if kind == _TIMER_SOCKET:
                 self._drop_socket(subject)
-            elif kind == -3:
+            elif kind == _TIMER_TCP:
                 if not subject[0].closed:
                     self._end_tcp(subject[0], subject[1], None, "tcp_timeout", now)
             elif subject.done:
                 continue
-            elif kind == -2:
+            elif kind == _TIMER_AGAIN:
                 self._queue(subject)
             elif subject.timer == sequence:
                 self._timed_out(subject, now)
 
-    def _timed_out(self, lookup: _Lookup, now: float) -> None:
+    def _timed_out(self, lookup: Lookup, now: float) -> None:
         resolver = lookup.flying
         if resolver is None:
             return
         lookup.timer = 0
         resolver.on_loss(now, lookup.task.heard)
-        if lookup.tries >= lookup.most or now > lookup.task.ends_at:
+        if resolver.suspect(now):
+            self._probe(resolver, now)
+        # Under a limiter silence may be our own doing.
+        most = max(lookup.most, _LIMITED_TRIES) if resolver.rate else lookup.most
+        if lookup.tries >= most or now > lookup.task.ends_at:
             answer = Answer("unknown", lookup.failure)
             answer.resolver = resolver.label
             self._end(lookup, answer, now)
@@ -533,6 +487,25 @@ class Engine:
                 self._parked += 1
         self._queue(lookup, first=True)
 
+    def _probe(self, resolver: Resolver, now: float) -> None:
+        """Ask a silent resolver for the root's name servers, which every one of them can tell."""
+        resolver.probing = True
+
+        def asking() -> Task[None]:
+            answer = (yield [Question(".", NS, tries=2)])[0]
+            resolver.on_probe(self._now(), answer.rcode >= 0)
+
+        running = Running(None, asking(), now)
+        asked = next(running.generator)
+        running.answers, running.open = [None], 1
+        lookup = Lookup(".", asked[0], running, 0)
+        lookup.only = resolver
+        running.internal = True
+        self._active += 1
+        self._parked += 1
+        running.parked = 1
+        self._queue(lookup, first=True)
+
     def _drop_socket(self, fd: int) -> None:
         entry = self._sockets.pop(fd, None)
         if entry is not None:
@@ -542,7 +515,7 @@ class Engine:
 
     # -- ending a lookup -----------------------------------------------------------------------------------------
 
-    def _withdraw(self, lookup: _Lookup) -> None:
+    def _withdraw(self, lookup: Lookup) -> None:
         """Forget the datagrams under way for a lookup."""
         for key in lookup.ids:
             self._pending.pop(key, None)
@@ -552,7 +525,7 @@ class Engine:
             lookup.flying.in_flight -= 1
             lookup.flying = None
 
-    def _end(self, lookup: _Lookup, answer: Answer, now: float) -> None:
+    def _end(self, lookup: Lookup, answer: Answer, now: float) -> None:
         self._withdraw(lookup)
         lookup.done = True
         if lookup.parked:
@@ -575,27 +548,23 @@ class Engine:
 
     # -- TCP -----------------------------------------------------------------------------------------------------
 
-    def _start_tcp(self, now: float) -> None:
-        while self._tcp_queue and len(self._tcp) < _TCP_AT_ONCE:
-            lookup = self._tcp_queue.popleft()
-            resolver = lookup.resolver or self.resolvers[0]
-            message_id = int.from_bytes(os.urandom(2), "big")
-            query = encode_query(message_id, lookup.question, edns=lookup.edns)
-            try:
-                exchange = TcpExchange(resolver.address, message_id, query)
-            except OSError:
-                self._end(lookup, self._tcp_failure("tcp_refused", resolver), now)
-                continue
-            lookup.resolver = resolver
-            self._tcp[exchange.fd] = exchange, lookup
-            self._poll.register(exchange.fd, exchange.events)
-            self._sequence += 1
-            heappush(self._timers, (now + _TCP_SECONDS, self._sequence, -3, (exchange, lookup)))
-
-    def _tcp_failure(self, reason: str, resolver: Resolver) -> Answer:
-        answer = Answer("unknown", reason)
-        answer.resolver = resolver.label
-        return answer
+    def _send_tcp(self, lookup: Lookup, resolver: Resolver, now: float) -> None:
+        lookup.queued = False
+        lookup.tcp_tries += 1
+        lookup.resolver = resolver
+        message_id = int.from_bytes(os.urandom(2), "big")
+        self.packets += 1
+        try:
+            exchange = TcpExchange(resolver.address, message_id, encode_query(message_id, lookup.question))
+        except OSError:
+            self._end(lookup, _failure("tcp_refused", resolver), now)
+            return
+        resolver.on_sent()
+        lookup.flying = resolver
+        self._tcp[exchange.fd] = exchange, lookup
+        self._poll.register(exchange.fd, exchange.events)
+        self._sequence += 1
+        heappush(self._timers, (now + _TCP_SECONDS, self._sequence, _TIMER_TCP, (exchange, lookup)))
 
     def _tcp_event(self, fd: int) -> None:
         entry = self._tcp.get(fd)
@@ -605,30 +574,48 @@ class Engine:
         now = self._now()
         try:
             message = exchange.advance()
-        except OSError:
+        except ConnectionRefusedError:
             self._end_tcp(exchange, lookup, None, "tcp_refused", now)
+            return
+        except OSError:
+            self._end_tcp(exchange, lookup, None, "tcp_closed", now)
             return
         if message is None:
             self._poll.modify(fd, exchange.events)
             return
         self._end_tcp(exchange, lookup, message, "", now)
 
-    def _end_tcp(self, exchange: TcpExchange, lookup: _Lookup, message: bytes | None, reason: str, now: float) -> None:
+    def _end_tcp(self, exchange: TcpExchange, lookup: Lookup, message: bytes | None, reason: str, now: float) -> None:
         self._tcp.pop(exchange.fd, None)
         self._poll.unregister(exchange.fd)
         exchange.close()
+        if self._tcp_waiting:
+            self._ready.appendleft(self._tcp_waiting.popleft())
         resolver = lookup.resolver or self.resolvers[0]
-        self.packets += 1
-        if message is None:
-            self._end(lookup, self._tcp_failure(reason, resolver), now)
-        else:
+        self._withdraw(lookup)
+        answer = _failure(reason, resolver)
+        if message is not None:
             try:
                 answer = parse_response(message, exchange.message_id, lookup.question, lookup.name, lookup.qtype)
             except WireError:
                 answer = Answer("unknown", "malformed", 0)
-            if answer.state == "unknown" and answer.reason != "cname_loop":
-                answer.resolver = resolver.label
-                self._end(lookup, answer, now)
-            else:
-                self._answered(lookup, answer, resolver, now)
-        self._start_tcp(now)
+            answer.resolver = resolver.label
+        if answer.state != "unknown" or answer.reason == "cname_loop":
+            resolver.on_answer(now, None)
+            self._answered(lookup, answer, resolver, now)
+            return
+        again = answer.rcode == REFUSED or reason in ("tcp_timeout", "tcp_closed")
+        if again:
+            resolver.on_loss(now, True, refused=answer.rcode == REFUSED)
+        if not again or lookup.tcp_tries >= _TCP_TRIES:
+            answer.truncated = False
+            self._end(lookup, answer, now)
+            return
+        self._sequence += 1
+        heappush(self._timers, (now + 0.1 * 2**lookup.tcp_tries, self._sequence, _TIMER_AGAIN, lookup))
+
+
+def _failure(reason: str, resolver: Resolver) -> Answer:
+    answer = Answer("unknown", reason)
+    answer.resolver = resolver.label
+    return answer

@@ -16,13 +16,15 @@ from ipaddress import ip_address
 from hunter_orchestration.errors import PermanentError
 
 FIRST_TIMEOUT = 1.0
-LEAST_TIMEOUT = 0.25
+LEAST_TIMEOUT = 0.3
 MOST_TIMEOUT = 4.0
 _FIRST_WINDOW = 64
 _LEAST_WINDOW = 8
 _PERIOD = 0.5
 _TOLERATED_LOSS = 0.06
 _LEAST_SAMPLE = 40
+_LEAST_LOST = 8
+_FLOOD = 64
 _LEAST_RATE = 20.0
 _GROWTH = 1.01
 _DEAD_AFTER = 24
@@ -102,6 +104,7 @@ class Resolver:
         self.sent = self.answered = self.lost = self.refused = 0
         self.dead_until = 0.0
         self._dead_for = 1.0
+        self.probing = False
         self._silent = 0
         self._tokens = 4.0
         self._token_stamp = 0.0
@@ -116,6 +119,11 @@ class Resolver:
         if not self.srtt:
             return FIRST_TIMEOUT
         return min(max(self.srtt + 4 * self.rttvar, LEAST_TIMEOUT), MOST_TIMEOUT)
+
+    @property
+    def load(self) -> float:
+        """What is under way, weighed by how long an answer takes: the least is asked next."""
+        return (self.in_flight + 1) * (self.srtt or 0.1)
 
     def alive(self, now: float) -> bool:
         """False while it is left alone after a streak of silence."""
@@ -146,6 +154,7 @@ class Resolver:
         self._last_answer = now
         self._dead_for = 1.0
         self.dead_until = 0.0
+        self.probing = False
         if self.window < self.most_in_flight:
             self.window += 1 if not self.rate else 1 / self.window
         if round_trip is not None:
@@ -171,13 +180,23 @@ class Resolver:
             self._last_answer = now
         else:
             self._silent += 1
-            if self._silent >= _DEAD_AFTER and now - self._last_answer > _QUIET_SECONDS and self.alive(now):
-                self.dead_until = now + self._dead_for
-                self._dead_for = min(self._dead_for * 2, 30.0)
         if telling:
             self._period_lost += 1
-        if now - self._period_start > _PERIOD:
+        flooded = self._period_lost >= _FLOOD and self._period_lost > self._period_answered / 2
+        if now - self._period_start > (_PERIOD / 10 if flooded else _PERIOD):
             self._judge(now)
+
+    def suspect(self, now: float) -> bool:
+        """Whether it has been silent for so long that it should be asked something it must know."""
+        return self._silent >= _DEAD_AFTER and now - self._last_answer > _QUIET_SECONDS and not self.probing
+
+    def on_probe(self, now: float, answered: bool) -> None:
+        """The end of such a question. Without an answer it is left alone for a while, longer each time."""
+        self.probing = False
+        self._silent = 0
+        if not answered:
+            self.dead_until = now + self._dead_for
+            self._dead_for = min(self._dead_for * 2, 30.0)
 
     def _judge(self, now: float) -> None:
         """At the end of a period: slow down to what was delivered, or creep up."""
@@ -185,7 +204,7 @@ class Resolver:
         total = self._period_answered + self._period_lost
         if total < _LEAST_SAMPLE and span < 4 * _PERIOD:
             return
-        lossy = total >= _LEAST_SAMPLE / 2 and self._period_lost > total * _TOLERATED_LOSS
+        lossy = total >= _LEAST_SAMPLE and self._period_lost > max(total * _TOLERATED_LOSS, _LEAST_LOST)
         if lossy and now >= self._held_until:
             delivered = max(self._period_answered / span, _LEAST_RATE)
             self.rate = delivered if not self.rate else min(max(delivered, self.rate / 2), self.rate * 0.97)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 
@@ -44,7 +45,7 @@ class TcpExchange:
         if self._unsent:
             error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
-                raise OSError(error, "connect")
+                raise OSError(error, os.strerror(error))
             try:
                 sent = self._socket.send(self._unsent)
             except BlockingIOError:

@@ -296,7 +296,7 @@ def _rdata(data: bytes, offset: int, end: int, rtype: int) -> Any:
     if rtype == A:
         if end - offset != 4:
             raise WireError("an address of the wrong length")
-        return "%d.%d.%d.%d" % tuple(data[offset:end])
+        return ".".join(map(str, data[offset:end]))
     if rtype in (NS, CNAME, PTR):
         host, behind = read_name(data, offset)
         if behind != end:

@@ -1,0 +1,168 @@
+"""Queries over scans: what is due, what is current, what changed, and appending what a scan found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, bindparam, or_, select, update
+
+from hunter_orchestration.store.tables.companies import companies
+from hunter_orchestration.store.tables.scans import domain_details, scan_changes, scans
+from hunter_orchestration.store.upsert import chunks, insert, upsert
+from hunter_orchestration.store.work import Window
+
+_CHUNK = 500
+_SUMMARY = [column for column in scans.c if column.name != "findings"]
+_DUE = (companies.c.domain, companies.c.scan_due_at)
+
+
+def _beyond(stamp: Column[Any], at: datetime, domain: str) -> ColumnElement[bool]:
+    return (stamp >= at) & ((stamp > at) | (companies.c.domain > domain))
+
+
+def due(
+    connection: Connection, now: datetime, after: tuple[datetime, str] | None = None, limit: int = _CHUNK
+) -> list[tuple[str, datetime | None]]:
+    """(domain, stamp) of companies to be scanned, most overdue first; ``after`` is the last pair of the page before."""
+    query = select(*_DUE).where(companies.c.scan_due_at <= now, companies.c.merged_into.is_(None))
+    if after is not None:
+        query = query.where(_beyond(companies.c.scan_due_at, *after))
+    rows = connection.execute(query.order_by(companies.c.scan_due_at, companies.c.domain).limit(limit))
+    return [(domain, stamp) for domain, stamp in rows]
+
+
+def in_window(
+    connection: Connection, window: Window, after: tuple[datetime, str] | None = None, limit: int = _CHUNK
+) -> list[tuple[str, datetime | None, datetime]]:
+    """(domain, due stamp, activity) of companies whose last activity lies in the window, in order of activity."""
+    query = select(*_DUE, companies.c.activity_at).where(
+        companies.c.activity_at >= window.start,
+        companies.c.activity_at < window.end,
+        companies.c.merged_into.is_(None),
+    )
+    if after is not None:
+        query = query.where(_beyond(companies.c.activity_at, *after))
+    rows = connection.execute(query.order_by(companies.c.activity_at, companies.c.domain).limit(limit))
+    return [(domain, stamp, activity) for domain, stamp, activity in rows]
+
+
+def stamps(connection: Connection, domains: Iterable[str]) -> dict[str, datetime | None]:
+    """The due stamp of each of these domains that is a company."""
+    found: dict[str, datetime | None] = {}
+    for chunk in chunks(domains, _CHUNK):
+        query = select(*_DUE).where(companies.c.domain.in_(chunk), companies.c.merged_into.is_(None))
+        found.update((domain, stamp) for domain, stamp in connection.execute(query))
+    return found
+
+
+def current(connection: Connection, domain: str) -> RowMapping | None:
+    """The current scan of a domain, findings included."""
+    return (
+        connection.execute(select(scans).where(scans.c.domain == domain, scans.c.is_current)).mappings().one_or_none()
+    )
+
+
+def currents(connection: Connection, domains: Iterable[str], *, findings: bool = False) -> dict[str, dict[str, Any]]:
+    """The current scans of domains; ``findings`` only when asked, they are the bulk of a row."""
+    found: dict[str, dict[str, Any]] = {}
+    for chunk in chunks(dict.fromkeys(domains), _CHUNK):
+        query = select(scans) if findings else select(*_SUMMARY)
+        rows = connection.execute(query.where(scans.c.domain.in_(chunk), scans.c.is_current)).mappings()
+        found.update((row["domain"], dict(row)) for row in rows)
+    return found
+
+
+def history(connection: Connection, domain: str, limit: int = 20) -> Sequence[RowMapping]:
+    """Scans of a domain, newest first, without their findings."""
+    query = select(*_SUMMARY).where(scans.c.domain == domain).order_by(scans.c.scanned_at.desc(), scans.c.id.desc())
+    return connection.execute(query.limit(limit)).mappings().all()
+
+
+def changes(connection: Connection, domain: str, limit: int = 50) -> Sequence[RowMapping]:
+    """What changed between scans of a domain, newest first."""
+    query = select(scan_changes).where(scan_changes.c.domain == domain)
+    return (
+        connection.execute(query.order_by(scan_changes.c.at.desc(), scan_changes.c.id.desc()).limit(limit))
+        .mappings()
+        .all()
+    )
+
+
+def changes_since(connection: Connection, at: datetime, limit: int = 500) -> Sequence[RowMapping]:
+    """Changes of all domains since a time, oldest first."""
+    query = select(scan_changes).where(scan_changes.c.at >= at).order_by(scan_changes.c.at, scan_changes.c.id)
+    return connection.execute(query.limit(limit)).mappings().all()
+
+
+def details(connection: Connection, domain: str) -> dict[str, RowMapping]:
+    """The extended findings of a domain by kind."""
+    rows = connection.execute(select(domain_details).where(domain_details.c.domain == domain)).mappings()
+    return {row["kind"]: row for row in rows}
+
+
+def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store extended findings by domain and kind."""
+    upsert(connection, domain_details, rows, key=("domain", "kind"))
+
+
+def append(
+    connection: Connection,
+    rows: Sequence[Mapping[str, Any]],
+    superseded: Sequence[int],
+    changed: Sequence[Mapping[str, Any]],
+) -> None:
+    """Append scans, after taking ``is_current`` from those they supersede, and what changed."""
+    for chunk in chunks(superseded, _CHUNK):
+        connection.execute(update(scans).where(scans.c.id.in_(chunk)).values(is_current=False))
+    if rows:
+        connection.execute(insert(connection, scans), [dict(row) for row in rows])
+    if changed:
+        connection.execute(insert(connection, scan_changes), [dict(row) for row in changed])
+
+
+def add_changes(connection: Connection, changed: Sequence[Mapping[str, Any]]) -> None:
+    """Append changes found outside a core scan."""
+    append(connection, [], [], changed)
+
+
+def schedule(connection: Connection, rows: Sequence[tuple[str, datetime | None, datetime]]) -> None:
+    """Set when companies are scanned next, unless their stamp became another since it was read.
+
+    Args:
+        rows: (domain, stamp as read, next time).
+    """
+    if not rows:
+        return
+    read = bindparam("read_stamp", type_=companies.c.scan_due_at.type)
+    statement = (
+        update(companies)
+        .where(companies.c.domain == bindparam("of_domain"))
+        .where(or_(companies.c.scan_due_at == read, companies.c.scan_due_at.is_(None) & read.is_(None)))
+        .values(scan_due_at=bindparam("next_time", type_=companies.c.scan_due_at.type))
+    )
+    connection.execute(
+        statement,
+        [{"of_domain": domain, "read_stamp": stamp, "next_time": following} for domain, stamp, following in rows],
+    )
+
+
+def mark_for_scoring(connection: Connection, domains: Iterable[str], at: datetime) -> None:
+    """Tell the scoring stage that what it reads of these companies changed."""
+    for chunk in chunks(domains, _CHUNK):
+        connection.execute(update(companies).where(companies.c.domain.in_(chunk)).values(score_due_at=at))
+
+
+def set_tenant(connection: Connection, domain: str, tenant_id: str | None, agrees: bool) -> bool:
+    """Note a discovered tenant on the current scan; returns whether it was another before."""
+    done = connection.execute(
+        update(scans)
+        .where(
+            scans.c.domain == domain,
+            scans.c.is_current,
+            or_(scans.c.tenant_id.is_distinct_from(tenant_id), scans.c.tenant_agrees.is_distinct_from(agrees)),
+        )
+        .values(tenant_id=tenant_id, tenant_agrees=agrees)
+    )
+    return done.rowcount > 0
