@@ -72,6 +72,22 @@ contacts = Table(
     Index("ix_contacts_email_hash", "email_hash"),
 )
 
+company_mentions = Table(
+    "company_mentions",
+    metadata,
+    Column("source", Text, primary_key=True, comment="import, api or webhook"),
+    Column("external_id", Text, primary_key=True, comment="raw_leads.external_id"),
+    Column("raw_lead_id", Key, nullable=False, comment="raw_leads.id of the newest payload"),
+    Column("domain", Text, nullable=False, comment="registrable domain the payload names"),
+    Column("company_domain", Text, nullable=False, comment="companies.domain it counts for, merges followed"),
+    Column("fields", Json, nullable=False, comment="what it says of the company"),
+    Column("contact", Json, comment="the person it names, as in referrals.contacts"),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Index("ix_company_mentions_company_domain", "company_domain"),
+    Index("ix_company_mentions_domain", "domain"),
+)
+
 company_links = Table(
     "company_links",
     metadata,
@@ -92,12 +108,13 @@ company_merges = Table(
     Column("undone_at", UtcDateTime),
     Column("before", Json, nullable=False, comment="what undoing restores"),
     Index("ix_company_merges_loser", "loser"),
+    Index("ix_company_merges_winner", "winner"),
 )
 
 suppressions = Table(
     "suppressions",
     metadata,
-    Column("kind", Text, primary_key=True, comment="email or domain"),
+    Column("kind", Text, primary_key=True, comment="email or domain; key: the random key of the hashes"),
     Column("subject_hash", Text, primary_key=True, comment="keyed hash of the erased address or domain"),
     Column("at", UtcDateTime, nullable=False),
 )
@@ -111,4 +128,18 @@ erasures = Table(
     Column("requested_by", Text, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("counts", Json, nullable=False, comment="rows touched by table"),
+)
+
+company_audit = Table(
+    "company_audit",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False, comment="link, unlink, create, edit, merge, unmerge or forget"),
+    Column("company_domain", Text),
+    Column("referral_id", Text),
+    Column("fields", Json, comment="field: [old, new]"),
+    Index("ix_company_audit_company_domain_at", "company_domain", "at"),
+    Index("ix_company_audit_at", "at"),
 )

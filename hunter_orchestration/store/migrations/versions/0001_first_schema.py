@@ -91,6 +91,19 @@ def upgrade() -> None:
         postgresql_where=sa.text("score_due_at IS NOT NULL"),
     )
     op.create_table(
+        "company_audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", types.UtcDateTime(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False, comment="link, unlink, create, edit, merge, unmerge or forget"),
+        sa.Column("company_domain", sa.Text(), nullable=True),
+        sa.Column("referral_id", sa.Text(), nullable=True),
+        sa.Column("fields", types.Json(), nullable=True, comment="field: [old, new]"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_company_audit")),
+    )
+    op.create_index("ix_company_audit_at", "company_audit", ["at"], unique=False)
+    op.create_index("ix_company_audit_company_domain_at", "company_audit", ["company_domain", "at"], unique=False)
+    op.create_table(
         "company_links",
         sa.Column("referral_id", sa.Text(), nullable=False),
         sa.Column(
@@ -104,6 +117,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("referral_id", name=op.f("pk_company_links")),
     )
     op.create_table(
+        "company_mentions",
+        sa.Column("source", sa.Text(), nullable=False, comment="import, api or webhook"),
+        sa.Column("external_id", sa.Text(), nullable=False, comment="raw_leads.external_id"),
+        sa.Column(
+            "raw_lead_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+            comment="raw_leads.id of the newest payload",
+        ),
+        sa.Column("domain", sa.Text(), nullable=False, comment="registrable domain the payload names"),
+        sa.Column(
+            "company_domain", sa.Text(), nullable=False, comment="companies.domain it counts for, merges followed"
+        ),
+        sa.Column("fields", types.Json(), nullable=False, comment="what it says of the company"),
+        sa.Column("contact", types.Json(), nullable=True, comment="the person it names, as in referrals.contacts"),
+        sa.Column("first_at", types.UtcDateTime(), nullable=False),
+        sa.Column("last_at", types.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "external_id", name=op.f("pk_company_mentions")),
+    )
+    op.create_index("ix_company_mentions_company_domain", "company_mentions", ["company_domain"], unique=False)
+    op.create_index("ix_company_mentions_domain", "company_mentions", ["domain"], unique=False)
+    op.create_table(
         "company_merges",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("loser", sa.Text(), nullable=False),
@@ -115,6 +150,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_company_merges")),
     )
     op.create_index("ix_company_merges_loser", "company_merges", ["loser"], unique=False)
+    op.create_index("ix_company_merges_winner", "company_merges", ["winner"], unique=False)
     op.create_table(
         "contacts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -761,7 +797,7 @@ def upgrade() -> None:
     op.create_index("ix_scores_rules_version", "scores", ["rules_version", "domain"], unique=False)
     op.create_table(
         "suppressions",
-        sa.Column("kind", sa.Text(), nullable=False, comment="email or domain"),
+        sa.Column("kind", sa.Text(), nullable=False, comment="email or domain; key: the random key of the hashes"),
         sa.Column("subject_hash", sa.Text(), nullable=False, comment="keyed hash of the erased address or domain"),
         sa.Column("at", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("kind", "subject_hash", name=op.f("pk_suppressions")),
@@ -837,6 +873,8 @@ def downgrade() -> None:
     op.drop_table("crm_audit")
     op.drop_table("contacts")
     op.drop_table("company_merges")
+    op.drop_table("company_mentions")
     op.drop_table("company_links")
+    op.drop_table("company_audit")
     op.drop_table("companies")
     op.drop_table("bulk_actions")

@@ -1,0 +1,190 @@
+"""What sources say of companies: referrals due for a decision, records of other sources, and whom each counts for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, or_, select, tuple_, update
+
+from hunter_orchestration.store.tables.companies import company_mentions
+from hunter_orchestration.store.tables.ingestion import raw_leads
+from hunter_orchestration.store.tables.referrals import referrals
+from hunter_orchestration.store.upsert import chunks, upsert
+from hunter_orchestration.store.work import Window
+
+_CHUNK = 1000
+PARTNER_CENTER = "partnercenter"
+
+_DECIDED = ("domain", "domain_source", "domain_rejected", "company_domain", "linked_by")
+_TO_DECIDE = (
+    referrals.c.id,
+    referrals.c.company_due_at,
+    referrals.c.updated_at,
+    referrals.c.contacts,
+    referrals.c.candidates,
+    *(referrals.c[name] for name in _DECIDED),
+)
+_EVIDENCE = tuple(
+    referrals.c[name]
+    for name in (
+        "id",
+        "company_domain",
+        "company_name",
+        "company_size",
+        "country",
+        "city",
+        "address",
+        "contacts",
+        "consent",
+        "tenant_id",
+        "category",
+        "is_open",
+        "deal_value",
+        "currency",
+        "created_at",
+        "updated_at",
+    )
+)
+
+
+def due_referrals(
+    connection: Connection, after: tuple[datetime, str] | None, until: datetime, limit: int = _CHUNK
+) -> Sequence[RowMapping]:
+    """Referrals the companies stage has to look at, longest due first; ``after`` is the last pair of the page before."""
+    query = select(*_TO_DECIDE).where(referrals.c.company_due_at <= until)
+    if after is not None:
+        query = query.where(tuple_(referrals.c.company_due_at, referrals.c.id) > tuple_(*after))
+    return _locked(connection, query.order_by(referrals.c.company_due_at, referrals.c.id).limit(limit))
+
+
+def referrals_in(
+    connection: Connection, window: Window, after: tuple[datetime, str] | None, limit: int = _CHUNK
+) -> Sequence[RowMapping]:
+    """Referrals that last changed in a window, oldest first, due or not."""
+    query = select(*_TO_DECIDE).where(referrals.c.updated_at >= window.start, referrals.c.updated_at < window.end)
+    if after is not None:
+        query = query.where(tuple_(referrals.c.updated_at, referrals.c.id) > tuple_(*after))
+    return _locked(connection, query.order_by(referrals.c.updated_at, referrals.c.id).limit(limit))
+
+
+def referrals_by_id(connection: Connection, ids: Sequence[str]) -> Sequence[RowMapping]:
+    """The same columns for referrals a person decides about."""
+    return _locked(connection, select(*_TO_DECIDE).where(referrals.c.id.in_(list(ids))).order_by(referrals.c.id))
+
+
+def _locked(connection: Connection, query: Any) -> Sequence[RowMapping]:
+    return connection.execute(query.with_for_update()).mappings().all()
+
+
+def decide(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write which company referrals belong to. Rows hold ``id`` and the five decided columns."""
+    if rows:
+        statement = (
+            update(referrals)
+            .where(referrals.c.id == bindparam("of_id"))
+            .values({name: bindparam(f"new_{name}") for name in _DECIDED})
+        )
+        connection.execute(
+            statement, [{"of_id": row["id"]} | {f"new_{name}": row[name] for name in _DECIDED} for row in rows]
+        )
+
+
+def decided_differs(row: Mapping[str, Any], decision: Mapping[str, Any]) -> bool:
+    """Whether a decision is another than the one stored."""
+    return any(row[name] != decision[name] for name in _DECIDED)
+
+
+def clear_due(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Clear the stamps exactly as they were read, so that a change in between stays due."""
+    read = bindparam("read_stamp", type_=referrals.c.company_due_at.type)
+    values = [
+        {"of_id": row["id"], "read_stamp": row["company_due_at"]} for row in rows if row["company_due_at"] is not None
+    ]
+    if values:
+        connection.execute(
+            update(referrals)
+            .where(referrals.c.id == bindparam("of_id"), referrals.c.company_due_at == read)
+            .values(company_due_at=None),
+            values,
+        )
+
+
+def referrals_of(connection: Connection, domains: Iterable[str]) -> Sequence[RowMapping]:
+    """What referrals say of these companies, the leading one of each first: open before closed, newest first."""
+    found: list[RowMapping] = []
+    for chunk in chunks(dict.fromkeys(domains), _CHUNK):
+        query = select(*_EVIDENCE).where(referrals.c.company_domain.in_(chunk))
+        found += connection.execute(query).mappings().all()
+    found.sort(key=lambda row: row["id"])
+    found.sort(key=lambda row: (row["is_open"], row["updated_at"]), reverse=True)
+    return found
+
+
+def move_referrals(connection: Connection, named: Iterable[str], company: str) -> None:
+    """Let referrals that name these domains count for a company, those a person linked elsewhere excepted."""
+    for chunk in chunks(named, _CHUNK):
+        connection.execute(
+            update(referrals)
+            .where(referrals.c.domain.in_(chunk), or_(referrals.c.linked_by == "auto", referrals.c.linked_by.is_(None)))
+            .values(company_domain=company)
+        )
+
+
+def unlinked(
+    connection: Connection, limit: int = 100, after: tuple[datetime, str] | None = None
+) -> Sequence[RowMapping]:
+    """Referrals that need a domain, last changed first."""
+    query = select(referrals).where(referrals.c.company_domain.is_(None))
+    if after is not None:
+        query = query.where(tuple_(referrals.c.updated_at, referrals.c.id) < tuple_(*after))
+    query = query.order_by(referrals.c.updated_at.desc(), referrals.c.id.desc()).limit(limit)
+    return connection.execute(query).mappings().all()
+
+
+def pending_records(
+    connection: Connection, after_id: int, limit: int = _CHUNK, window: Window | None = None
+) -> Sequence[RowMapping]:
+    """Records of files, the API and forms that were not read yet; with a window, those received in it."""
+    query = select(raw_leads).where(raw_leads.c.source != PARTNER_CENTER, raw_leads.c.id > after_id)
+    if window is None:
+        query = query.where(raw_leads.c.processed_at.is_(None))
+    else:
+        query = query.where(raw_leads.c.seen_at >= window.start, raw_leads.c.seen_at < window.end)
+    return connection.execute(query.order_by(raw_leads.c.id).limit(limit)).mappings().all()
+
+
+def mentions(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RowMapping]:
+    """What is stored of these records, by source and external id."""
+    found: dict[tuple[str, str], RowMapping] = {}
+    for chunk in chunks(dict.fromkeys(keys), 400):
+        query = select(company_mentions).where(
+            tuple_(company_mentions.c.source, company_mentions.c.external_id).in_(chunk)
+        )
+        found.update({(row["source"], row["external_id"]): row for row in connection.execute(query).mappings()})
+    return found
+
+
+def mentions_of(connection: Connection, domains: Iterable[str]) -> Sequence[RowMapping]:
+    """What records of other sources say of these companies, newest first."""
+    found: list[RowMapping] = []
+    for chunk in chunks(dict.fromkeys(domains), _CHUNK):
+        query = select(company_mentions).where(company_mentions.c.company_domain.in_(chunk))
+        found += connection.execute(query).mappings().all()
+    found.sort(key=lambda row: (row["source"], row["external_id"]))
+    found.sort(key=lambda row: row["last_at"], reverse=True)
+    return found
+
+
+def save_mentions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert or overwrite records of other sources."""
+    upsert(connection, company_mentions, rows, key=("source", "external_id"))
+
+
+def move_mentions(connection: Connection, named: Iterable[str], company: str) -> None:
+    """Let records that name these domains count for a company."""
+    for chunk in chunks(named, _CHUNK):
+        connection.execute(
+            update(company_mentions).where(company_mentions.c.domain.in_(chunk)).values(company_domain=company)
+        )
