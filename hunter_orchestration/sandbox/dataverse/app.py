@@ -308,7 +308,9 @@ class DataverseApp:
             raise method_not_allowed(request.method)
         row_or_none = find(self.org, address)
         if row_or_none is None and if_match is not None:
-            demand(self.org, address)
+            if address.row_id is not None:
+                raise RefusedError(404, "0x80040217", f"{table.name} With Id = {address.row_id} Does Not Exist")
+            raise errors.no_record_by_key(table.name)
         demand_match(row_or_none, if_match, request.headers.get("if-none-match"))
         written, created = self.records.upsert(address, request.json(), caller, request.names)
         return self._written(table, written, request, created, address)

@@ -298,7 +298,7 @@ class Definitions:
         body = request.json()
         column = self.column_from(table, body, request.headers.get("mscrm.solutionuniquename"))
         table.add(column)
-        where = f"{self.root}EntityDefinitions({table.metadata_id})/Attributes({column.metadata_id})"
+        where = f"{self.root}{request.path}({column.metadata_id})"
         return Response(204, {"OData-EntityId": where})
 
     def column_from(self, table: Table, body: Any, solution: str | None) -> Column:
@@ -409,7 +409,7 @@ class Definitions:
         if key is None:
             if request.method == "POST":
                 made = self.create_key(table, request.json())
-                where = f"{self.root}EntityDefinitions({table.metadata_id})/Keys({made.metadata_id})"
+                where = f"{self.root}{request.path}({made.metadata_id})"
                 return Response(204, {"OData-EntityId": where})
             self.progress(table)
             items = [self.key(table, k) for k in table.keys.values()]

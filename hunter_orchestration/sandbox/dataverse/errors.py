@@ -11,14 +11,18 @@ class RefusedError(Exception):
         code: hexadecimal code as Dataverse writes it; may be empty or ``0x0``.
         message: Dataverse's sentence.
         headers: extra response headers, e.g. Retry-After.
+        sub_code: a plug-in's own code, shown with ``odata.include-annotations``.
     """
 
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None, sub_code: str = "0"
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
+        self.sub_code = sub_code
 
 
 def bad_request(message: str) -> RefusedError:
@@ -31,8 +35,7 @@ def bad_payload(entity_set: str, message: str) -> RefusedError:
     return RefusedError(
         400,
         "0x80048d19",
-        f"Error identified in Payload provided by the user for Entity :'{entity_set}', For more information on this "
-        "error please follow this help link https://go.microsoft.com/fwlink/?linkid=2195293  ---->  InnerException : "
+        f"Error identified in Payload provided by the user for Entity :'{entity_set}'  ---->  InnerException : "
         f"Microsoft.OData.ODataException: {message}",
     )
 

@@ -267,7 +267,7 @@ class Payloads:
             400,
             "0x0",
             "An error occurred while validating input parameters: Microsoft.Crm.CrmException: Invalid property "
-            f"'{name}' was found in entity 'Microsoft.Dynamics.CRM.{table.name}'.",
+            f"'{name}' was found in entity 'Microsoft.Dynamics.CRM.{table.name}'.  ---> Microsoft.OData.ODataException",
         )
 
     def collections(self, table: Table) -> dict[str, tuple[Table, Column]]:

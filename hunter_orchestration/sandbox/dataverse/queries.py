@@ -30,7 +30,8 @@ from hunter_orchestration.sandbox.dataverse.wire import Request, Response
 COUNT_CAP = 5000
 _KNOWN = frozenset({"$select", "$filter", "$orderby", "$top", "$expand", "$count", "$skiptoken", "$deltatoken"})
 _NOT_TRACKED = ("$filter", "$orderby", "$expand", "$top")
-_TRACKING = re.compile(r"istracking(?:=|%3D)(?:\"|%22)True")
+_TRACKING = re.compile(r'istracking="True"')
+_COOKIE = re.compile(r">([\w=-]+)</cookie>")
 _EXPANSION = re.compile(r"\s*(\w+)(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\))?\s*(?:,|$)")
 
 
@@ -299,7 +300,7 @@ class Queries:
     def link(self, table: Table, options: Mapping[str, str], name: str, token: str) -> str:
         """A nextLink or deltaLink: the request's own options and the token."""
         parts = [f"{k}={quote(v, safe=',$()')}" for k, v in options.items() if k not in {"$skiptoken", "$deltatoken"}]
-        parts.append(f"{name}={quote(token, safe='')}")
+        parts.append(f"{name}={quote(token, safe='=/')}")
         return f"{self.root}{table.entity_set}?{'&'.join(parts)}"
 
     def _known(self, options: Mapping[str, str]) -> None:
@@ -359,20 +360,16 @@ def _whole(options: Mapping[str, str], name: str) -> int | None:
 
 def _cookie(page: int, after: int, **more: int) -> str:
     inner = base64.urlsafe_b64encode(orjson.dumps({"page": page, "after": after, **more})).decode()
-    tracking = "True" if more else "False"
-    text = f'<cookie pagenumber="{page}" pagingcookie="{quote(inner)}" istracking="{tracking}" />'
-    return quote(text, safe="")
+    cookie = quote(f'<cookie page="{page - 1}">{inner}</cookie>', safe="")
+    return f'<cookie pagenumber="{page}" pagingcookie="{cookie}" istracking="{bool(more)}" />'
 
 
 def _read_cookie(text: str) -> dict[str, int]:
-    match = re.search(r"pagingcookie(?:=|%3D)(?:\"|%22)([^\"]+?)(?:\"|%22)", text)
+    match = _COOKIE.search(unquote(text))
     if match is None:
         raise errors.bad_request("Malformed skip token.")
     try:
-        inner = match.group(1)
-        while "%" in inner:
-            inner = unquote(inner)
-        cookie: dict[str, int] = orjson.loads(base64.urlsafe_b64decode(inner))
+        cookie: dict[str, int] = orjson.loads(base64.urlsafe_b64decode(match.group(1)))
     except ValueError:
         raise errors.bad_request("Malformed skip token.") from None
     return cookie

@@ -12,7 +12,7 @@ from hunter_orchestration.sandbox.dataverse.addresses import Address, find
 from hunter_orchestration.sandbox.dataverse.errors import RefusedError
 from hunter_orchestration.sandbox.dataverse.payloads import Payloads
 from hunter_orchestration.sandbox.dataverse.rows import TARGET, Organisation, Row, Values, folded
-from hunter_orchestration.sandbox.dataverse.schema import Table
+from hunter_orchestration.sandbox.dataverse.schema import Table, stable_id
 
 CLOSES = frozenset({"lead", "opportunity"})
 """Tables whose rows are read-only when not open (contract, section 11)."""
@@ -153,8 +153,9 @@ class Records:
             raise RefusedError(
                 403,
                 "0x80040220",
-                f"Principal user (Id={self.organisation.application_user}, type=8, roleCount=1, privilegeCount=1, "
-                f"accessMode=4) is missing {name} privilege on OTC={table.code} for entity '{table.name}'.",
+                f"Principal user (Id={self.organisation.application_user}, type=8) is missing {name} privilege "
+                f"(Id={stable_id('privilege', name)}) on OTC={table.code} for entity '{table.name}' "
+                "(LocalizedName='').",
             )
 
     def duplicates(self, table: Table, values: Values, but: str | None = None) -> list[Row]:
@@ -280,7 +281,10 @@ class Records:
             if rule.get("when_written") and column not in written:
                 continue
             raise RefusedError(
-                rule.get("status", 400), rule.get("code", "0x80040265"), rule.get("message", "Example Error Message.")
+                rule.get("status", 400),
+                rule.get("code", "0x80040265"),
+                rule.get("message", "Example Error Message."),
+                sub_code=rule.get("sub_code", "0"),
             )
 
 

@@ -104,7 +104,7 @@ def refusal(error: RefusedError, preferences: Mapping[str, str] | None = None) -
         number = error.code.removeprefix("0x")
         body |= {
             "@Microsoft.PowerApps.CDS.ErrorDetails.OperationStatus": "1",
-            "@Microsoft.PowerApps.CDS.ErrorDetails.SubErrorCode": "0",
+            "@Microsoft.PowerApps.CDS.ErrorDetails.SubErrorCode": error.sub_code,
             "@Microsoft.PowerApps.CDS.HelpLink": "http://go.microsoft.com/fwlink/?LinkID=398563&error="
             f"Microsoft.Crm.CrmException%3a{number}&client=platform",
             "@Microsoft.PowerApps.CDS.TraceText": "",
