@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def print_table(rows: list[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
     """A table for a person; ``columns`` maps keys of the rows to headings."""
     from rich.console import Console
     from rich.table import Table

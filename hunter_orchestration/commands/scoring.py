@@ -1,9 +1,104 @@
-"""Commands of the room ``scoring``."""
+"""Commands of scoring: score lines of inputs, check the rules, and see what new rules would move."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import orjson
 import typer
+
+from hunter_orchestration.commands.console import FAILED, errors_told, opened_store, print_json, print_table, say
+from hunter_orchestration.errors import HunterError
+from hunter_orchestration.settings import load_settings
+
+rules_app = typer.Typer(help="The scoring rules.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``hunter``."""
+    app.command("score")(score_lines)
+    app.add_typer(rules_app, name="rules")
+
+
+def score_lines(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    file: Annotated[Path | None, typer.Option("--rules", help="Rules file instead of the one in force.")] = None,
+) -> None:
+    """Score inputs read as JSON lines from standard input."""
+    from hunter_orchestration.scoring.engine import score
+    from hunter_orchestration.scoring.rules import read_rules
+    from hunter_orchestration.scoring.what_if import checked_inputs
+
+    failed = False
+    with errors_told():
+        rules = read_rules(file or load_settings().rules_file)
+        for number, line in enumerate(sys.stdin, start=1):
+            if not line.strip():
+                continue
+            try:
+                values = orjson.loads(line)
+                if not isinstance(values, dict):
+                    raise HunterError("A line must be a JSON object.")
+                outcome = asdict(score(checked_inputs(values), rules))
+            except (HunterError, orjson.JSONDecodeError) as error:
+                failed = True
+                say(f"line {number}: {error}")
+                continue
+            if as_json:
+                print_json(outcome)
+            else:
+                typer.echo(f"{outcome['score']:3d}  {outcome['priority_category']}  {outcome['priority_label']}")
+                for point in outcome["breakdown"]:
+                    typer.echo(f"     {point['points']:+4d}  {point['text']['en']}")
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@rules_app.command("check")
+def check_rules(
+    file: Annotated[Path | None, typer.Argument(help="Rules file; without it, the one in force.")] = None,
+) -> None:
+    """Check a rules file and say where it is wrong."""
+    from hunter_orchestration.scoring.rules import read_rules
+
+    with errors_told():
+        rules = read_rules(file or load_settings().rules_file)
+    say(f"The rules are fine: version {rules.version}.")
+
+
+@rules_app.command("diff")
+def compare_rules(
+    file: Annotated[Path, typer.Argument(help="The new rules file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+) -> None:
+    """Tell how many leads would change category under new rules. Nothing is written."""
+    from hunter_orchestration.scoring.rules import read_rules
+    from hunter_orchestration.scoring.what_if import difference
+
+    with errors_told():
+        new = read_rules(file)
+        found = difference(opened_store(), new)
+    rows = [
+        {"from": before, "to": then, "leads": count}
+        for (before, then), count in sorted(found.table.items())
+        if before != then
+    ]
+    if as_json:
+        print_json(
+            {
+                "leads": found.leads,
+                "changed_category": found.changed_category,
+                "changed_score": found.changed_score,
+                "table": rows,
+            }
+        )
+        return
+    say(
+        f"Of {found.leads} leads, {found.changed_category} change category and {found.changed_score} change score "
+        f"under version {new.version}."
+    )
+    if rows:
+        print_table(rows, {"from": "From", "to": "To", "leads": "Leads"})

@@ -1,0 +1,129 @@
+"""What another answer would make of a lead, and which other rules would make of all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from hunter_orchestration.errors import PermanentError
+from hunter_orchestration.scoring.engine import Inputs, Score, score
+from hunter_orchestration.scoring.rules import PROVIDERS, Rules
+from hunter_orchestration.store import Store, scores
+
+_CHUNK = 5000
+_NAMES = frozenset(field.name for field in fields(Inputs))
+_POLICIES = ("reject", "quarantine", "none", "absent", None)
+
+
+class InputsError(PermanentError):
+    """The inputs of a score are not of the contract's form."""
+
+
+def checked_inputs(values: Mapping[str, Any]) -> Inputs:
+    """Inputs from a JSON object.
+
+    Raises:
+        InputsError: a name is unknown or missing, or a value is not one the scoring contract knows.
+    """
+    unknown = set(values) - _NAMES
+    if unknown:
+        raise InputsError(f"No such input: {', '.join(sorted(unknown))}.", f"Known: {', '.join(sorted(_NAMES))}.")
+    if "provider" not in values:
+        raise InputsError("The input provider is missing.")
+    inputs = Inputs(**{"mx": None, "spf": None, "dkim": None, "dmarc": None, **values})
+    if inputs.provider not in PROVIDERS:
+        raise InputsError(f"No such provider: {inputs.provider!r}.", f"Known: {', '.join(PROVIDERS)}.")
+    if inputs.dmarc not in _POLICIES:
+        raise InputsError(f"No such DMARC state: {inputs.dmarc!r}.", "Known: reject, quarantine, none, absent, null.")
+    for name in ("mx", "spf", "dkim"):
+        if getattr(inputs, name) not in (True, False, None):
+            raise InputsError(f"{name} must be true, false or null.")
+    if isinstance(inputs.spf_includes, bool) or not isinstance(inputs.spf_includes, int) or inputs.spf_includes < 0:
+        raise InputsError("spf_includes must be a whole number from 0.")
+    return inputs
+
+
+def compare(stored: Mapping[str, Any], changes: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
+    """The score now and with some inputs changed.
+
+    Raises:
+        InputsError: a change is not one the scoring contract knows.
+    """
+    now = score(checked_inputs(stored), rules)
+    then = score(checked_inputs({**stored, **changes}), rules)
+    return {"now": _told(now), "then": _told(then), "difference": then.score - now.score}
+
+
+def _told(outcome: Score) -> dict[str, Any]:
+    return {
+        "score": outcome.score,
+        "priority": outcome.priority_category,
+        "segment": outcome.segment,
+        "commercial_segment": outcome.commercial_segment,
+        "breakdown": [asdict(point) for point in outcome.breakdown],
+    }
+
+
+_MOVES: tuple[tuple[dict[str, Any], str, str], ...] = (
+    ({"spf": True}, "SPF is set up", "SPF kurulursa"),
+    ({"dkim": True}, "DKIM is set up", "DKIM kurulursa"),
+    ({"dmarc": "quarantine"}, "DMARC is set to quarantine", "DMARC karantinaya alınırsa"),
+    ({"dmarc": "reject"}, "DMARC is set to reject", "DMARC reddet olursa"),
+    ({"tenant_known": True}, "a Microsoft tenant becomes known", "Microsoft kiracısı öğrenilirse"),
+    ({"co_sell": True}, "a co-sell referral is opened", "ortak satış yönlendirmesi açılırsa"),
+    ({"provider": "M365"}, "mail moves to Microsoft 365", "e-posta Microsoft 365'e taşınırsa"),
+)
+
+
+def moves(inputs: Inputs, rules: Rules) -> list[dict[str, Any]]:
+    """What would move this lead, the largest step first: each change, the score it leads to, the words for it."""
+    now = score(inputs, rules)
+    found = []
+    for change, english, turkish in _MOVES:
+        changed = replace(inputs, **change)
+        if changed == inputs:
+            continue
+        then = score(changed, rules)
+        if (then.score, then.priority_category) != (now.score, now.priority_category):
+            found.append(
+                {
+                    "change": change,
+                    "score": then.score,
+                    "difference": then.score - now.score,
+                    "priority": then.priority_category,
+                    "text": {"en": english, "tr": turkish},
+                }
+            )
+    return sorted(found, key=lambda move: -abs(int(move["difference"])))
+
+
+@dataclass(frozen=True, slots=True)
+class RulesDifference:
+    """What other rules would do: leads by (category now, category then), and how many scores would change."""
+
+    leads: int
+    changed_category: int
+    changed_score: int
+    table: dict[tuple[str, str], int]
+
+
+def difference(store: Store, new: Rules) -> RulesDifference:
+    """Score all leads with other rules without writing anything."""
+    table: Counter[tuple[str, str]] = Counter()
+    changed_score = 0
+    after = ""
+    while True:
+        with store.read() as connection:
+            rows = scores.all_inputs(connection, after, _CHUNK)
+        if not rows:
+            break
+        for row in rows:
+            then = score(Inputs(**row["inputs"]), new)
+            table[row["priority"], then.priority_category] += 1
+            changed_score += then.score != row["score"]
+        after = rows[-1]["domain"]
+    total = sum(table.values())
+    moved = sum(count for (before, then), count in table.items() if before != then)
+    return RulesDifference(total, moved, changed_score, dict(table))

@@ -1,0 +1,141 @@
+"""Scores: what is due, what they are computed from, writing them, and how they turned out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select, update
+
+from hunter_orchestration.store.tables.companies import companies
+from hunter_orchestration.store.tables.crm import crm_records
+from hunter_orchestration.store.tables.scans import scans
+from hunter_orchestration.store.tables.scores import score_history, scores
+from hunter_orchestration.store.upsert import insert, upsert
+from hunter_orchestration.store.work import Window
+
+_SCAN_COLUMNS = [column for column in scans.c if column.name not in ("id", "domain", "findings")]
+
+
+def mark_other_rules(connection: Connection, rules_version: str, now: datetime) -> int:
+    """Make every company due whose score comes from other rules; returns how many."""
+    other = select(scores.c.domain).where(
+        or_(scores.c.rules_version < rules_version, scores.c.rules_version > rules_version)
+    )
+    return connection.execute(
+        update(companies)
+        .where(companies.c.domain.in_(other), companies.c.score_due_at.is_(None))
+        .values(score_due_at=now)
+    ).rowcount
+
+
+def due(connection: Connection, limit: int) -> Sequence[RowMapping]:
+    """Companies whose score is due, with all a score is computed from."""
+    return _with_inputs(connection, companies.c.score_due_at.is_not(None), companies.c.score_due_at, limit)
+
+
+def of_window(connection: Connection, window: Window, after: str, limit: int) -> Sequence[RowMapping]:
+    """Companies active in a window, by domain, from the one behind ``after``."""
+    inside = and_(
+        companies.c.activity_at >= window.start, companies.c.activity_at < window.end, companies.c.domain > after
+    )
+    return _with_inputs(connection, inside, companies.c.domain, limit)
+
+
+def of_domains(connection: Connection, domains: Iterable[str]) -> Sequence[RowMapping]:
+    """Named companies, with all a score is computed from."""
+    names = list(domains)
+    return _with_inputs(connection, companies.c.domain.in_(names), companies.c.domain, len(names))
+
+
+def all_inputs(connection: Connection, after: str, limit: int) -> Sequence[RowMapping]:
+    """Inputs that current scores were computed from, by domain, from the one behind ``after``."""
+    return (
+        connection.execute(
+            select(scores.c.domain, scores.c.inputs, scores.c.score, scores.c.priority)
+            .where(scores.c.domain > after)
+            .order_by(scores.c.domain)
+            .limit(limit)
+        )
+        .mappings()
+        .all()
+    )
+
+
+def _with_inputs(connection: Connection, condition: Any, order: Any, limit: int) -> Sequence[RowMapping]:
+    query = (
+        select(
+            companies.c.domain, companies.c.tenant_id.label("stated_tenant_id"), companies.c.has_open_co_sell,
+            companies.c.score_due_at, companies.c.merged_into, scans.c.id.label("scan_id"), *_SCAN_COLUMNS,
+            scores.c.rules_version, scores.c.input_hash, scores.c.score, scores.c.priority,
+            scores.c.changed_at.label("score_changed_at"),
+        )
+        .select_from(
+            companies.outerjoin(scans, and_(scans.c.domain == companies.c.domain, scans.c.is_current)).outerjoin(
+                scores, scores.c.domain == companies.c.domain
+            )
+        )
+        .where(condition)
+        .order_by(order)
+        .limit(limit)
+    )  # fmt: skip
+    return connection.execute(query).mappings().all()
+
+
+def save(connection: Connection, rows: Sequence[Mapping[str, Any]], moved: Sequence[Mapping[str, Any]]) -> None:
+    """Write scores by company, and a line of history for each that moved."""
+    upsert(connection, scores, rows, key=("domain",))
+    if moved:
+        connection.execute(insert(connection, score_history), [dict(row) for row in moved])
+
+
+def clear_due(connection: Connection, stamps: Mapping[str, datetime]) -> None:
+    """Take companies off the work list, except those that became due again since they were read."""
+    if stamps:
+        connection.execute(
+            update(companies)
+            .where(companies.c.domain == bindparam("key"), companies.c.score_due_at == bindparam("stamp"))
+            .values(score_due_at=None),
+            [{"key": domain, "stamp": stamp} for domain, stamp in stamps.items()],
+        )
+
+
+def mark_push_due(connection: Connection, domains: Sequence[str], now: datetime) -> None:
+    """Make companies due for the CRM."""
+    if domains:
+        connection.execute(update(companies).where(companies.c.domain.in_(domains)).values(push_due_at=now))
+
+
+def current(connection: Connection, domain: str) -> RowMapping | None:
+    """The score of one company."""
+    return connection.execute(select(scores).where(scores.c.domain == domain)).mappings().one_or_none()
+
+
+def outcomes(connection: Connection) -> Sequence[RowMapping]:
+    """How many opportunities were won and lost, by priority and score band of ten."""
+    band = (scores.c.score / 10) * 10
+    query = (
+        select(
+            scores.c.priority, band.label("band"), crm_records.c.crm_state, func.count().label("records"),
+        )
+        .select_from(crm_records.join(scores, scores.c.domain == crm_records.c.company_domain))
+        .where(crm_records.c.table_name == "opportunity", crm_records.c.crm_state.in_(("won", "lost")))
+        .group_by(scores.c.priority, band, crm_records.c.crm_state)
+    )  # fmt: skip
+    return connection.execute(query).mappings().all()
+
+
+def counts_by_priority(connection: Connection) -> dict[str, int]:
+    """Scored companies by category."""
+    query = select(scores.c.priority, func.count()).group_by(scores.c.priority)
+    return {str(priority): int(count) for priority, count in connection.execute(query)}
+
+
+def waiting(connection: Connection) -> int:
+    """Companies whose score is due."""
+    return int(
+        connection.execute(
+            select(func.count()).select_from(companies).where(companies.c.score_due_at.is_not(None))
+        ).scalar_one()
+    )

@@ -1,0 +1,163 @@
+"""The score follows the contract, explains itself, and the rules file tells where it is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hunter_orchestration.scoring import rules as rules_module
+from hunter_orchestration.scoring.engine import Inputs, score
+from hunter_orchestration.scoring.rules import PROVIDERS, RulesError, read_rules, rules_in_force
+from hunter_orchestration.scoring.what_if import InputsError, checked_inputs, compare, moves
+
+RULES = read_rules()
+SHIPPED = Path(rules_module.__file__).with_name("rules.yaml")
+CONTRACT_CASES = Path(__file__).parents[3] / "shared" / "contracts" / "scoring.cases.json"
+
+INPUTS = st.builds(
+    Inputs,
+    provider=st.sampled_from(PROVIDERS),
+    mx=st.sampled_from([True, False, None]),
+    spf=st.sampled_from([True, False, None]),
+    dkim=st.sampled_from([True, False, None]),
+    dmarc=st.sampled_from(["reject", "quarantine", "none", "absent", None]),
+    spf_includes=st.integers(0, 30),
+    tenant_known=st.booleans(),
+    co_sell=st.booleans(),
+)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        (("M365", True, True, True, "quarantine", 3, True, True), (100, "Existing", "RENEWAL", "P4")),
+        (("M365", True, False, False, "none", 0, True, False), (55, "Existing", "WEAK_PARTNER", "P3")),
+        (("Google", True, True, True, "none", 2, False, True), (75, "Migration", "COMPETITIVE", "P2")),
+        (("Local", True, True, True, "reject", 0, False, False), (50, "Cold", "GREENFIELD", "P1")),
+        (("Hosting", True, True, True, "reject", 0, False, False), (60, "Migration", "GREENFIELD", "P1")),
+        (("Hosting", True, False, False, "absent", 0, False, False), (0, "Skip", "NO_GO", "P6")),
+        (("Zoho", True, True, True, "reject", 4, False, False), (65, "Migration", "COMPETITIVE", "P2")),
+        (("Yandex", True, True, True, "absent", 0, False, False), (50, "Cold", "LOW_INTENT", "P5")),
+        (("Unknown", False, False, False, "absent", 0, False, True), (0, "Skip", "NO_GO", "P6")),
+        (("Unknown", False, False, False, "absent", 0, True, False), (55, "Existing", "WEAK_PARTNER", "P3")),
+        (("Google", None, None, None, None, 0, False, False), (50, "Cold", "LOW_INTENT", "P5")),
+        (("Local", True, False, False, "none", 0, False, False), (0, "Cold", "GREENFIELD", "P1")),
+    ],
+)
+def test_worked_examples(inputs: tuple[object, ...], expected: tuple[object, ...]) -> None:
+    outcome = score(Inputs(*inputs), RULES)  # type: ignore[arg-type]
+    assert (outcome.score, outcome.segment, outcome.commercial_segment, outcome.priority_category) == expected
+
+
+def test_every_worked_case_of_the_contract() -> None:
+    if not CONTRACT_CASES.exists():
+        return  # The table above stands alone; the contract's own cases are tried where they are at hand.
+    for case in json.loads(CONTRACT_CASES.read_text()):
+        outcome = score(Inputs(**case["input"]), RULES)
+        assert {name: getattr(outcome, name) for name in case["expected"]} == case["expected"], case["input"]
+
+
+@given(INPUTS)
+def test_the_points_add_up_and_every_lead_has_a_category(inputs: Inputs) -> None:
+    outcome = score(inputs, RULES)
+    assert sum(point.points for point in outcome.breakdown) == outcome.score
+    assert 0 <= outcome.score <= 100
+    assert outcome.priority_category in {"P1", "P2", "P3", "P4", "P5", "P6"}
+    assert all(point.text["en"] and point.text["tr"] and "{" not in point.text["en"] for point in outcome.breakdown)
+
+
+@given(INPUTS)
+def test_unknown_costs_nothing_and_marks_the_score_incomplete(inputs: Inputs) -> None:
+    outcome = score(inputs, RULES)
+    unknown = [point for point in outcome.breakdown if point.state == "unknown"]
+    assert all(point.points == 0 and point.could_be is not None for point in unknown)
+    if unknown:
+        assert not outcome.complete
+
+
+def test_a_co_sell_that_comes_later_adds_its_points_once() -> None:
+    before = Inputs("Google", True, True, True, "none")
+    answer = compare(
+        {"provider": "Google", "mx": True, "spf": True, "dkim": True, "dmarc": "none"}, {"co_sell": True}, RULES
+    )
+    assert answer["difference"] == 15
+    assert answer["now"]["score"] == score(before, RULES).score
+
+
+def test_what_would_move_a_lead_names_the_largest_step_first() -> None:
+    found = moves(Inputs("Google", True, False, True, "absent"), RULES)
+    assert [abs(move["difference"]) for move in found] == sorted((abs(m["difference"]) for m in found), reverse=True)
+    assert {"spf": True} in [move["change"] for move in found]
+
+
+@pytest.mark.parametrize("values", [{}, {"provider": "Outlook"}, {"provider": "Zoho", "dmarc": "p=reject"},
+                                    {"provider": "Zoho", "spf": "yes"}, {"provider": "Zoho", "spf_includes": -1},
+                                    {"provider": "Zoho", "colour": 1}])  # fmt: skip
+def test_wrong_inputs_are_refused_in_words(values: dict[str, object]) -> None:
+    with pytest.raises(InputsError):
+        checked_inputs(values)
+
+
+def _broken(tmp_path: Path, change: str, instead: str) -> Path:
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert change in text
+    path = tmp_path / "rules.yaml"
+    path.write_text(text.replace(change, instead, 1), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "instead", "told"),
+    [
+        ("    Zoho: 30\n", "", "no points for Zoho"),
+        ("open_co_sell: 15", "open_co_sell: many", "open_co_sell"),
+        ("  - { segment: Skip }\n", "", "last row must hold"),
+        ("segment: Existing, providers: [M365]", "segment: Old, providers: [M365]", "segments.0.segment"),
+        ("SPF has {count} includes", "SPF has {number} includes", "placeholder"),
+        ("points:\n", "points: [\n", "not YAML"),
+    ],
+)
+def test_a_broken_rules_file_names_file_line_and_reason(tmp_path: Path, change: str, instead: str, told: str) -> None:
+    path = _broken(tmp_path, change, instead)
+    with pytest.raises(RulesError) as refused:
+        read_rules(path)
+    assert told in str(refused.value)
+    assert f"{path}:" in str(refused.value)
+
+
+def test_the_line_of_a_mistake_is_right(tmp_path: Path) -> None:
+    path = _broken(tmp_path, "open_co_sell: 15", "open_co_sell: many")
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "open_co_sell: many" in text)
+    with pytest.raises(RulesError, match=f":{line}:"):
+        read_rules(path)
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(SHIPPED.read_text())
+    first = rules_in_force(path)
+    document = yaml.safe_load(path.read_text())
+    document["points"]["open_co_sell"] = 16
+    path.write_text(yaml.safe_dump(document, allow_unicode=True))
+    assert rules_in_force(path).points.open_co_sell == 16
+    assert rules_in_force(path).stamp != first.stamp
+
+
+def test_the_command_scores_good_lines_around_a_bad_one() -> None:
+    good = '{"provider":"Google","mx":true,"spf":true,"dkim":true,"dmarc":"none"}'
+    lines = "\n".join([good, '{"provider":1}', "not json", '{"provider":"Local","mx":true}', ""])
+    ran = subprocess.run(
+        [sys.executable, "-c", "from hunter_orchestration.cli import main; main()", "score", "--json"],
+        input=lines, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert [json.loads(line)["score"] for line in ran.stdout.splitlines()] == [60, 10]
+    assert "line 2" in ran.stderr
+    assert "line 3" in ran.stderr
+    assert ran.returncode == 1
