@@ -9,6 +9,7 @@ task has a bounded number of packets, seconds and bytes.
 
 from __future__ import annotations
 
+import gc
 import os
 import selectors
 import socket
@@ -44,6 +45,7 @@ _TCP_AT_ONCE = 64
 _REFUSED_TRIES = 10
 _LIMITED_TRIES = 7
 _PARKED_FACTOR = 4
+_GC_THRESHOLD = 50_000
 _MOST_DATAGRAM = 65_535
 _TIMER_ANSWER, _TIMER_SOCKET, _TIMER_AGAIN, _TIMER_TCP = range(4)
 
@@ -115,8 +117,19 @@ class Engine:
     # -- running tasks -------------------------------------------------------------------------------------------
 
     def run(self, tasks: Iterable[tuple[Any, Task[Any]]]) -> Iterator[Finished]:
-        """Run (key, task) pairs, drawn as there is room, and yield them as they end, in no order."""
-        source = iter(tasks)
+        """Run (key, task) pairs, drawn as there is room, and yield them as they end, in no order.
+
+        While it runs, Python looks for reference cycles less often: the engine makes none, and the search costs an
+        eighth of its time.
+        """
+        thresholds = gc.get_threshold()
+        gc.set_threshold(max(thresholds[0], _GC_THRESHOLD), *thresholds[1:])
+        try:
+            yield from self._run(iter(tasks))
+        finally:
+            gc.set_threshold(*thresholds)
+
+    def _run(self, source: Iterator[tuple[Any, Task[Any]]]) -> Iterator[Finished]:
         exhausted = False
         rounds = 0
         while True:
@@ -266,10 +279,16 @@ class Engine:
         """The resolver to ask and 0; or none and the seconds to wait; or none and -1 when all of them are dead."""
         if lookup.only is not None:
             return lookup.only, 0.0
+        if len(self.resolvers) == 1:
+            only = self.resolvers[0]
+            if not only.alive(now):
+                return None, -1.0
+            wait = only.wait(now)
+            return (only, 0.0) if wait <= 0 else (None, wait)
         best: Resolver | None = None
         least_wait = float("inf")
         alive = False
-        previous = lookup.resolver if len(self.resolvers) > 1 else None
+        previous = lookup.resolver
         for resolver in self.resolvers:
             if not resolver.alive(now):
                 continue
@@ -311,7 +330,7 @@ class Engine:
         lookup.sent_at = now
         resolver.on_sent()
         self.packets += 1
-        patience = min(resolver.timeout * 2 ** (lookup.tries - 1), 4.0)
+        patience = resolver.timeout if lookup.tries == 1 else min(resolver.timeout * 2 ** (lookup.tries - 1), 4.0)
         try:
             self._sockets[fd][0].send(encode_query(message_id, lookup.question, edns=lookup.edns))
         except BlockingIOError:

@@ -7,6 +7,7 @@ negative answer. Every length is checked, names can't loop, and nothing here tou
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, Literal
 
@@ -87,24 +88,28 @@ def encode_name(name: str) -> bytes:
     Raises:
         WireError: a label is empty or longer than 63 bytes, the name longer than 255, or not ASCII.
     """
-    if name in ("", "."):
-        return b"\x00"
-    try:
-        raw = name.encode("ascii")
-    except UnicodeEncodeError:
-        raise WireError(f"not an ASCII name: {name!r}") from None
-    if raw[-1] == 46:
-        raw = raw[:-1]
-    parts = []
-    for label in raw.split(b"."):
-        size = len(label)
-        if not 0 < size < 64:
-            raise WireError(f"a label of {size} bytes in {name!r}")
-        parts.append(bytes((size,)) + label)
-    wire = b"".join(parts) + b"\x00"
+    label, dot, rest = name.partition(".")
+    wire = _label(label) + _encoded(rest) if dot and label else _encoded(name)
     if len(wire) > 255:
         raise WireError(f"a name of {len(wire)} bytes")
     return wire
+
+
+def _label(label: str) -> bytes:
+    if not label.isascii():
+        raise WireError(f"not an ASCII name: {label!r}")
+    size = len(label)
+    if not 0 < size < 64:
+        raise WireError(f"a label of {size} bytes")
+    return b"%c%b" % (size, label.encode())
+
+
+@lru_cache(maxsize=4096)
+def _encoded(name: str) -> bytes:
+    """The names of one domain share their ends, so these are kept for a while."""
+    if name in ("", "."):
+        return b"\x00"
+    return b"".join(map(_label, name.removesuffix(".").split("."))) + b"\x00"
 
 
 def encode_question(name: str, qtype: int) -> bytes:
@@ -264,14 +269,15 @@ def _parsed(data: bytes, offset: int, answers: int, authorities: int, rcode: int
 def _negative(data: bytes, offset: int, authorities: int) -> tuple[str, int]:
     """Owner of the SOA in the authority section and the time a negative answer lives (RFC 2308)."""
     for _ in range(authorities):
-        owner, offset = read_name(data, offset)
+        start = offset
+        offset = offset + 2 if data[offset] >= 192 else read_name(data, offset)[1]
         rtype, _, ttl, length = _RR.unpack_from(data, offset)
         offset += 10
         if rtype == SOA:
             if length < 20 or offset + length > len(data):
                 raise WireError("an SOA of the wrong length")
             minimum = int.from_bytes(data[offset + length - 4 : offset + length], "big")
-            return owner or ".", min(ttl, minimum, _MAX_TTL)
+            return read_name(data, start)[0] or ".", min(ttl, minimum, _MAX_TTL)
         offset += length
     return "", 0
 

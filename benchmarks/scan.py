@@ -1,0 +1,228 @@
+"""How fast and how truthful the scanner is, on zones whose truth is known.
+
+    python benchmarks/scan.py DOMAINS TRUTH RESOLVER [--peer-domains 150] [--rounds 3] [--stage] [--dead PATTERN]
+
+DOMAINS has a domain a line; TRUTH a JSON object a line (domain, provider, gateway, mailbox, spf, spf_all, dmarc,
+dmarc_p, dmarc_pct, dkim, tenant); RESOLVER is IP:PORT. Rounds of the scanner and of dnspython's sequential resolver
+alternate, so that a busy machine slows both; dnspython asks the very questions the scanner asked, and every answer is
+compared. TRUTH may be - to measure speed alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import resource
+import statistics
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import dns.exception
+import dns.resolver
+
+from hunter_orchestration.scanning.domain import plan
+from hunter_orchestration.scanning.engine import Engine
+from hunter_orchestration.scanning.findings import told
+from hunter_orchestration.scanning.providers import provider_table
+from hunter_orchestration.scanning.resolvers import parse_address
+from hunter_orchestration.scanning.wire import TYPE_NAMES, shown
+
+MX_STATES = {"NoMX": "absent", "NullMX": "null", "NXDOMAIN": "nxdomain", "SERVFAIL": "unknown"}
+DMARC_STATES = {"bad_policy_rua": "bad_policy"}
+
+
+def scan_round(
+    engine: Engine, domains: list[str], keep: set[str]
+) -> tuple[float, float, list[dict[str, Any]], list[Any]]:
+    """(wall, CPU seconds, findings without evidence, what was gathered of the domains in ``keep``)."""
+    table = provider_table()
+    findings, gathered = [], []
+    wall, cpu = time.perf_counter(), time.process_time()
+    for end in engine.run((domain, plan(domain, table)) for domain in domains):
+        item = told(end.result, end.lookups, end.seconds)
+        item.pop("evidence")
+        findings.append(item)
+        if end.key in keep:
+            gathered.append(end.result)
+    return time.perf_counter() - wall, time.process_time() - cpu, findings, gathered
+
+
+def peer_round(resolver: dns.resolver.Resolver, gathered: list[Any]) -> tuple[float, float, int, list[str]]:
+    """dnspython asks what we asked: (wall, CPU seconds, lookups, differences)."""
+    differences = []
+    lookups = 0
+    wall, cpu = time.perf_counter(), time.process_time()
+    for item in gathered:
+        for question, answer in item.asked:
+            if question.shared:
+                continue  # the scanner had most of these from its cache
+            lookups += 1
+            theirs = ask(resolver, question.name, TYPE_NAMES[question.qtype])
+            ours = (answer.state, sorted(shown(record, question.qtype) for record in answer.records))
+            if ours != theirs:
+                differences.append(f"{question.name} {TYPE_NAMES[question.qtype]}: {ours} / {theirs}")
+    return time.perf_counter() - wall, time.process_time() - cpu, lookups, differences
+
+
+def ask(resolver: dns.resolver.Resolver, name: str, kind: str) -> tuple[str, list[str]]:
+    """State and records as dnspython sees them, in our words."""
+    try:
+        answer = resolver.resolve(name, kind, raise_on_no_answer=False, search=False)
+    except dns.resolver.NXDOMAIN:
+        return "absent", []
+    except dns.exception.DNSException:
+        return "unknown", []
+    if answer.rrset is None:
+        return "absent", []
+    return "found", sorted(peer_text(record, kind) for record in answer.rrset)
+
+
+def peer_text(record: Any, kind: str) -> str:
+    if kind == "TXT":
+        text = b"".join(record.strings).decode("utf-8", "replace")
+        return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+    if kind == "MX":
+        return f"{record.preference} {record.exchange.to_text(omit_final_dot=True).lower()}"
+    if kind in ("NS", "CNAME", "PTR"):
+        return str(record.target.to_text(omit_final_dot=True)).lower()
+    return str(record.to_text())
+
+
+def misses(item: dict[str, Any], truth: dict[str, Any], dead: bool) -> list[str]:
+    """Fields in which a finding is not the truth."""
+    if dead:
+        truth = {"provider": "SERVFAIL", "spf": "unknown", "dmarc": "unknown", "dkim": [], "domain": truth["domain"]}
+    provider = truth["provider"]
+    wrong = []
+    if item["mx_state"] != MX_STATES.get(provider, "found"):
+        wrong.append("mx_state")
+    if provider not in MX_STATES and item["provider"] != provider:
+        wrong.append("provider")
+    gateway = (item["gateway"] or "").lower().replace(" ", "")
+    if bool(gateway) != bool(truth.get("gateway")) or (truth.get("gateway") or "") not in gateway:
+        wrong.append("gateway")
+    if truth.get("hosting") and not item["hoster"]:
+        wrong.append("hoster")
+    if item["spf"]["state"] != {"nxdomain": "none"}.get(truth["spf"], truth["spf"]):
+        wrong.append("spf")
+    if truth["spf"] == "valid" and item["spf"]["all"] != truth["spf_all"]:
+        wrong.append("spf_all")
+    if item["dmarc"]["state"] != DMARC_STATES.get(truth["dmarc"], truth["dmarc"]):
+        wrong.append("dmarc")
+    if item["dmarc"]["policy"] != truth.get("dmarc_p"):
+        wrong.append("dmarc_policy")
+    if truth.get("dmarc_pct") is not None and item["dmarc"]["pct"] != truth["dmarc_pct"]:
+        wrong.append("dmarc_pct")
+    if sorted(name for name, state in item["dkim"].items() if state == "usable") != sorted(truth["dkim"]):
+        wrong.append("dkim")
+    told_by_dkim = {"selector1", "selector2"} & item["dkim"].keys()
+    if told_by_dkim and item["tenant_name"] != truth.get("tenant"):
+        wrong.append("tenant")
+    if item["complete"] == (provider == "SERVFAIL"):
+        wrong.append("failure or absence")
+    return wrong
+
+
+def stage_rate(domains: list[str], address: str) -> float:
+    """Domains a second of the whole stage into a new SQLite store."""
+    from hunter_orchestration.scanning import stage
+    from hunter_orchestration.settings import load_settings
+    from hunter_orchestration.store import Store
+    from hunter_orchestration.store.migrate import upgrade
+    from hunter_orchestration.store.tables.companies import companies
+    from hunter_orchestration.store.work import utc_now
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/hunter.db")
+        upgrade(store)
+        now = utc_now()
+        stamps = {"first_seen_at": now, "changed_at": now, "activity_at": now, "scan_due_at": now}
+        rows = [{"domain": d, "name": d, "name_source": "domain", "sources": {}, **stamps} for d in domains]
+        with store.write() as connection:
+            connection.execute(companies.insert(), rows)
+        result = stage.run(store, load_settings(dns_servers=[address]))
+        store.close()
+    return float(result.facts["domains_per_second"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("domains", type=Path)
+    parser.add_argument("truth")
+    parser.add_argument("resolver")
+    parser.add_argument("--peer-domains", type=int, default=150)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--stage", action="store_true", help="also measure the whole stage, storage included")
+    parser.add_argument("--dead", help="pattern of domains that never answer behind this resolver")
+    options = parser.parse_args()
+
+    domains = options.domains.read_text().split()
+    address = parse_address(options.resolver)
+    peer = dns.resolver.Resolver(configure=False)
+    peer.nameservers, peer.port = [address.host], address.port
+    peer.lifetime = peer.timeout = 3.0
+
+    sample = set(random.Random(1).sample(domains, min(options.peer_domains, len(domains))))
+    ours, theirs, cpus, peer_cpus, rates = [], [], [], [], []
+    findings: list[dict[str, Any]] = []
+    differences: list[str] = []
+    packets = lost = 0
+    for _ in range(options.rounds):
+        with Engine([address]) as engine:
+            wall, cpu, findings, gathered = scan_round(engine, domains, sample)
+            packets, lost = engine.packets, sum(resolver.lost for resolver in engine.resolvers)
+        ours.append(len(domains) / wall)
+        cpus.append(cpu / len(domains) * 1000)
+        rates.append(sum(item["lookups"] for item in findings) / wall)
+        if options.peer_domains:
+            wall, cpu, _, found = peer_round(peer, gathered)
+            theirs.append(len(gathered) / wall)
+            peer_cpus.append(cpu / len(gathered) * 1000)
+            differences = found
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    rate = statistics.median(ours)
+    lookups = sum(item["lookups"] for item in findings) / len(findings)
+    print(f"domains {len(domains)}   domains/s {rate:.0f}   answers/s {statistics.median(rates):.0f}")
+    print(f"CPU s per 1,000 domains {statistics.median(cpus):.3f}   lookups a domain {lookups:.2f}")
+    print(f"datagrams {packets}   unanswered or refused {lost}   peak RSS {rss:.0f} MB, all findings kept")
+    if theirs:
+        print(
+            f"dnspython, one after another: domains/s {statistics.median(theirs):.0f}, CPU s per 1,000 "
+            f"{statistics.median(peer_cpus):.2f}; wall ratio {rate / statistics.median(theirs):.1f}, CPU ratio "
+            f"{statistics.median(peer_cpus) / statistics.median(cpus):.1f}; answers that differ {len(differences)}"
+        )
+        for line in differences[:5]:
+            print("  ", line[:300])
+    if options.stage:
+        whole = stage_rate(domains, options.resolver)
+        print(f"the whole stage, stored: domains/s {whole:.0f}, {whole / rate:.2f} of the engine")
+    if options.truth != "-":
+        report_truth(findings, Path(options.truth), options.dead)
+
+
+def report_truth(findings: list[dict[str, Any]], path: Path, dead: str | None) -> None:
+    truth = {row["domain"]: row for row in map(json.loads, path.read_text().splitlines())}
+    wrong: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    wrong_domains = 0
+    for item in findings:
+        domain = item["domain"]
+        failed = misses(item, truth[domain], bool(dead and re.search(dead, domain)))
+        wrong_domains += bool(failed)
+        for name in failed:
+            wrong[name] += 1
+            examples.setdefault(name, domain)
+    total = len(findings)
+    print(f"right in every field: {100 * (1 - wrong_domains / total):.3f} % of {total}")
+    for name, count in wrong.most_common():
+        print(f"   {name}: {100 * (1 - count / total):.3f} % right, e.g. {examples[name]} is not")
+
+
+if __name__ == "__main__":
+    main()
