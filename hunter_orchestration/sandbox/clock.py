@@ -16,8 +16,14 @@ class Clock:
     def __init__(self, start: datetime | None = None) -> None:
         self._offset = 0
         self._frozen: int | None = None
-        if start is not None:
-            self.set(start)
+        self._start = start
+        self.begin()
+
+    def begin(self) -> None:
+        """Run again from where the clock started: its start time, or real time when it had none."""
+        self._frozen, self._offset = None, 0
+        if self._start is not None:
+            self.set(self._start)
 
     def ticks(self) -> int:
         """Now, in 100 ns since 1970, UTC."""

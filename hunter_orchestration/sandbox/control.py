@@ -42,6 +42,7 @@ def control_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.include_router(_start(world, faults, entra, resolver))
     app.include_router(_switches(faults))
     app.include_router(_clock(world))
     app.include_router(_referrals(world))
@@ -62,6 +63,26 @@ def control_app(
         return await call_next(request)
 
     return app
+
+
+def _start(world: World, faults: Faults, entra: Entra, resolver: Resolver) -> APIRouter:
+    router = APIRouter(tags=["start over"])
+
+    @router.post("/reset")
+    async def reset() -> dict[str, str]:
+        """Start over: world, clock, faults, settings, counters, DNS and revoked tokens as at the start.
+
+        Dataverse keeps its rows; see `POST /dataverse/reset`.
+        """
+        faults.clear()
+        faults.counters.clear()
+        world.clock.begin()
+        world.begin()
+        resolver.forget()
+        entra.tokens.revoked.clear()
+        return {"reset": "world"}
+
+    return router
 
 
 def _switches(faults: Faults) -> APIRouter:

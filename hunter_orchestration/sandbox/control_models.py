@@ -17,7 +17,7 @@ class FaultIn(Strict):
 
     service: Literal["partner_center", "entra", "dataverse", "rdap", "dns", "*"]
     kind: str = Field(
-        description="HTTP services: status, reset, half_body, invalid_json, html, truncated_gzip, slow, drop_after_commit. "
+        description="HTTP: status, reset, half_body, invalid_json, html, truncated_gzip, slow, drop_after_commit. "
         "partner_center also: loop, repeat_page, duplicate_row, empty_page, move_rows, inject. "
         "dns: servfail, refused, timeout, "
         "nxdomain, forged_id, truncate, cname_loop, huge_txt, wildcard, slow, tcp_refused. dataverse: see /dataverse."

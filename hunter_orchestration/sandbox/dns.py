@@ -93,6 +93,11 @@ class Resolver:
             self._overrides[name] = known
         self._answers.clear()
 
+    def forget(self) -> None:
+        """Take all overrides back and forget all answers."""
+        self._overrides.clear()
+        self._answers.clear()
+
     def answer(self, query: Query) -> Answer:
         """The answer to a query, from memory when it was asked before."""
         found = self._answers.get(query.key)

@@ -1,4 +1,4 @@
-"""Microsoft Entra ID as far as Hunter needs it: tokens, device code, sign-in page, keys, discovery (contract section 1).
+"""Microsoft Entra ID as Hunter needs it: tokens, device code, sign-in page, keys, discovery (contract section 1).
 
 Settings of the service ``entra``:
     device_code: approve (the first poll finds the user signed in), wait (for /devicelogin), decline, expire;
@@ -166,7 +166,7 @@ class Entra:
             "token_endpoint": f"{origin}/{tenant}/oauth2/v2.0/token",
             "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
             "jwks_uri": f"{origin}/{tenant}/discovery/v2.0/keys",
-            "response_modes_supported": ["query"],
+            "response_modes_supported": ["query", "form_post"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "response_types_supported": ["code"],
@@ -417,6 +417,11 @@ class Entra:
             answer = {"code": code, "client_info": info.decode().rstrip("="), "session_state": secrets.token_hex(8)}
         if "state" in query:
             answer["state"] = query["state"]
+        if query.get("response_mode") == "form_post":
+            fields = "".join(f'<input type="hidden" name="{k}" value="{html.escape(v)}">' for k, v in answer.items())
+            script = "<script>document.forms[0].submit()</script>"
+            button = "<noscript><button>Continue</button></noscript>"
+            return _page(f'<form method="post" action="{html.escape(target)}">{fields}{button}</form>{script}')
         return Response(302, b"", [("Location", f"{target}{'&' if '?' in target else '?'}{urlencode(answer)}")])
 
     def _code_token(self, form: dict[str, str]) -> Response:

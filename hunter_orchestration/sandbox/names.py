@@ -84,7 +84,7 @@ SIZE_WEIGHTS = (14, 24, 26, 14, 6, 1, 1, 1, 4, 4, 2, 3)
 _SIZE_BOUNDS = tuple(accumulate(SIZE_WEIGHTS))
 PLACES = {
     "TR": words(
-        "İstanbul Ankara İzmir Bursa Antalya Kocaeli Konya Gaziantep Kayseri Denizli Diyarbakır Muğla Iğdır Ağrı Çanakkale"
+        "İstanbul Ankara İzmir Bursa Antalya Kocaeli Konya Gaziantep Kayseri Denizli Diyarbakır Iğdır Ağrı Çanakkale"
     ),
     "DE": words("Berlin Hamburg München Köln Stuttgart Nürnberg"),
     "GB": words("London Leeds Bristol Manchester"),

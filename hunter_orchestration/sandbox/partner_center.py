@@ -1,4 +1,4 @@
-"""Partner Center's referrals API (contract, sections 2 to 4 and 9): list, get, create, patch, replace; strict by default.
+"""Partner Center's referrals API (contract, sections 2-4 and 9): list, get, create, patch, replace; strict by default.
 
 Settings of the service ``partner_center`` (change them through the control port):
     page_size: rows a page; next_link: good, docs (path without /engagements) or foreign (another host);

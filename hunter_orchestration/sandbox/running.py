@@ -64,6 +64,10 @@ class RunningSandbox:
             raise requests.HTTPError(f"{response.status_code} {method} {path}: {response.text}", response=response)
         return response.json()
 
+    def reset(self) -> None:
+        """Start over: world, clock, faults, settings, counters, DNS and revoked tokens; Dataverse keeps its rows."""
+        self.call("POST", "/reset")
+
     # ---- faults and settings
 
     def fault(

@@ -94,11 +94,22 @@ class World:
     ) -> None:
         self.seed = seed
         self.clock = clock
-        self.reference = (reference if reference is not None else clock.ticks()) // TICKS_PER_SECOND * TICKS_PER_SECOND
+        now = reference if reference is not None else clock.ticks()
+        self.reference = now // TICKS_PER_SECOND * TICKS_PER_SECOND
         self.companies = Companies(seed)
         self._salt = mix(seed ^ 0x5EED)
         self.tenant = self._guid("tenant", 0)
         self.setting = Setting(self._guid("organization", 0), str(1_000_000 + seed % 900_000), base)
+        self._at_start = companies
+        self._journal: IO[bytes] | None = None
+        self.begin()
+        if journal is not None:
+            self._replay(journal)
+            self._journal = journal.open("ab")
+
+    def begin(self) -> None:
+        """Make the world as it is at the start; what was changed or added since is gone, from the journal, too."""
+        self.companies.size = self._at_start
         self._domains: dict[str, int] = {}
         self._company_of = array("I")
         self._kind = bytearray()
@@ -110,18 +121,15 @@ class World:
         self._engagements: dict[str, list[int]] = {}
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._expiries: list[tuple[int, int]] = []
-        self._journal: IO[bytes] | None = None
-        self.companies.size = companies
-        for index in range(companies):
-            self._domains[domain_of(seed, index)] = index
+        if self._journal is not None:
+            self._journal.truncate(0)
+        for index in range(self._at_start):
+            self._domains[domain_of(self.seed, index)] = index
             self._seed_referrals(index)
         self.by_updated = sorted(self._updated[row] << _ROW_BITS | row for row in range(len(self._kind)))
         """Sorted keys ``ticks << 32 | row``; the same for ``by_created``."""
         self.by_created = sorted(self._created[row] << _ROW_BITS | row for row in range(len(self._kind)))
         heapq.heapify(self._expiries)
-        if journal is not None:
-            self._replay(journal)
-            self._journal = journal.open("ab")
 
     # ---- generation
 
