@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from hunter_orchestration import crash_points
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.partner_center.models import READER_VERSION, UnreadableError, day_of, identity
 from hunter_orchestration.store import Connection, Store, quarantine, raw_leads
@@ -182,6 +183,7 @@ class _Fetch:
             expected = referral_store.count_changed_in(connection, start, end) if window is not None or watermark else 0
         self.newest = watermark
         fetched_first = self._legs(start, end, moves_watermark=window is None)
+        crash_points.reach("after_store")
         facts = self.result.facts
         facts["pages"] = self.pages
         facts["requests"] = self.client.requests - asked_before
@@ -216,6 +218,7 @@ class _Fetch:
         for page in self.client.list_referrals(start, end):
             self.pages += 1
             server_started = server_started or page.server_time
+            crash_points.reach("after_fetch")
             with self.store.write() as connection:
                 renew_lease(connection, LEASE, self.token)
                 moved = self._keep(connection, page, started, server_started, start)
@@ -224,6 +227,7 @@ class _Fetch:
                     # A pass that never came to rest vouches only for what lies before the first row that moved.
                     reached = self.newest if moved_from is None else (moved_from if last_try else None)
                     self._advance(connection, reached)
+                crash_points.reach("before_store")
             if self.progress:
                 self.progress(self.result.counts["fetched"], None)
         if end is not None and moved_from is None and server_started is not None:

@@ -156,13 +156,16 @@ def _credential(settings: Settings) -> Any:
 class Tokens:
     """Access tokens for the Referrals API, one at a time, renewed before they end.
 
+    Args:
+        audience: another API of Partner Center, for webhook registration; empty: the Referrals API.
+
     Raises on ``token``: ``SignInNeededError``, ``SignInExpiredError``, ``MfaRequiredError``, ``ConsentMissingError``,
     ``WrongAudienceError``, ``SignInRefusedError``, ``TokenCacheError``; ``TransientError`` when Entra ID is away.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, audience: str = "") -> None:
         self._settings = settings
-        self._scopes = [f"{settings.partner_center_audience}/.default"]
+        self._scopes = [f"{audience or settings.partner_center_audience}/.default"]
         self._held: tuple[str, float] | None = None
         self._application: Any = None
         self._method: Method = "none"

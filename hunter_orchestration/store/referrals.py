@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, select
 
 from hunter_orchestration.store.tables.ingestion import raw_leads
+from hunter_orchestration.store.tables.operations import idempotency_keys
 from hunter_orchestration.store.tables.referrals import referral_actions, referral_history, referrals
 from hunter_orchestration.store.upsert import insert, upsert
 from hunter_orchestration.store.work import Window, utc_now
@@ -130,3 +131,13 @@ def actions(connection: Connection, referral_id: str) -> Sequence[RowMapping]:
     """What was done to a referral from here, oldest first."""
     query = select(referral_actions).where(referral_actions.c.referral_id == referral_id)
     return connection.execute(query.order_by(referral_actions.c.id)).mappings().all()
+
+
+def first_sight(connection: Connection, mark: str, actor: str) -> bool:
+    """Note a signed event by its mark; false when it was noted before. Marks are pruned with idempotency keys."""
+    statement = (
+        insert(connection, idempotency_keys)
+        .values(key=mark, actor=actor, request_hash=mark, status=202, body={}, at=utc_now())
+        .on_conflict_do_nothing(index_elements=["key", "actor"])
+    )
+    return int(connection.execute(statement).rowcount) == 1

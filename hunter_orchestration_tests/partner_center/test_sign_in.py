@@ -1,0 +1,214 @@
+"""Sign-in against the sandbox's Entra ID, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from hunter_orchestration.partner_center import sign_in
+from hunter_orchestration.partner_center.client import PartnerCenterClient
+from hunter_orchestration.partner_center.ingestion import fetch
+from hunter_orchestration.partner_center.reading import read_referrals
+from hunter_orchestration.partner_center.refusals import (
+    MfaRequiredError,
+    MissingRoleError,
+    SignInExpiredError,
+    SignInNeededError,
+    TokenCacheError,
+)
+from hunter_orchestration.partner_center.token_cache import write_state
+from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
+from hunter_orchestration.settings import Settings
+from hunter_orchestration.store import Store, quarantine, referrals
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[RunningSandbox]:
+    with running_sandbox(companies=30) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _fresh(sandbox: RunningSandbox) -> Iterator[None]:
+    yield
+    sandbox.clear()
+
+
+def settings_of(sandbox: RunningSandbox, home: Path, **changes: Any) -> Settings:
+    values: dict[str, Any] = {
+        "home": home,
+        "authority_url": sandbox.authority,
+        "partner_center_url": sandbox.partner_center,
+        "tenant_id": sandbox.tenant,
+        "client_id": sandbox.client_id,
+        "token_cache_key": SecretStr("a key for this test"),
+    }
+    return Settings(**(values | changes))
+
+
+def unattended(sandbox: RunningSandbox, home: Path, user: str = "admin", *, mfa: bool = True) -> Settings:
+    return settings_of(
+        sandbox,
+        home,
+        client_secret=SecretStr(sandbox.client_secret),
+        refresh_token=SecretStr(sandbox.refresh_token(user, mfa=mfa)),
+    )
+
+
+def signed_in(sandbox: RunningSandbox, home: Path) -> tuple[Settings, list[sign_in.DeviceCode]]:
+    settings = settings_of(sandbox, home)
+    shown: list[sign_in.DeviceCode] = []
+    sign_in.login(settings, shown.append)
+    return settings, shown
+
+
+def client_of(settings: Settings) -> PartnerCenterClient:
+    return PartnerCenterClient(settings, sign_in.Tokens(settings), sleep=lambda _seconds: None)
+
+
+def test_a_device_code_signs_in_once_and_silently_from_then_on(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings, shown = signed_in(sandbox, tmp_path)
+    assert shown[0].code
+    status = sign_in.sign_in_status(settings)
+    assert status.signed_in
+    assert status.account
+    assert status.days_left in (89, 90)
+    assert client_of(settings).newest_change() is not None
+
+
+def test_the_cache_is_encrypted_and_for_its_owner_alone(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings, _ = signed_in(sandbox, tmp_path)
+    cache = tmp_path / "tokens.bin"
+    assert cache.stat().st_mode & 0o777 == 0o600
+    assert b"RefreshToken" not in cache.read_bytes()
+    token = sign_in.Tokens(settings).token()
+    assert all(token.encode() not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_cache_others_can_read_is_refused(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings, _ = signed_in(sandbox, tmp_path)
+    os.chmod(tmp_path / "tokens.bin", 0o644)
+    with pytest.raises(TokenCacheError, match="chmod 600"):
+        sign_in.Tokens(settings).token()
+
+
+def test_another_key_is_told_and_destroys_nothing(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings, _ = signed_in(sandbox, tmp_path)
+    before = (tmp_path / "tokens.bin").read_bytes()
+    with pytest.raises(TokenCacheError, match="HUNTER_TOKEN_CACHE_KEY"):
+        sign_in.Tokens(settings.model_copy(update={"token_cache_key": SecretStr("other")})).token()
+    assert (tmp_path / "tokens.bin").read_bytes() == before
+
+
+def test_a_refresh_token_works_unattended_and_leaves_no_secret_on_disk(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings = unattended(sandbox, tmp_path)
+    assert client_of(settings).newest_change() is not None
+    secret = settings.refresh_token.get_secret_value().encode()
+    assert all(secret not in path.read_bytes() for path in tmp_path.iterdir())
+    assert sign_in.sign_in_status(settings).method == "refresh_token"
+
+
+def test_the_demo_signs_in_by_itself(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings = settings_of(sandbox, tmp_path, demo=True)
+    assert client_of(settings).newest_change() is not None
+
+
+def test_a_revoked_sign_in_stops_the_sync_with_its_own_sentence(
+    sandbox: RunningSandbox, tmp_path: Path, sqlite_store: Store
+) -> None:
+    settings = unattended(sandbox, tmp_path)
+    client = client_of(settings)
+    fetch(sqlite_store, client)
+    sandbox.revoke(settings.refresh_token.get_secret_value(), access_tokens=True)
+    sandbox.reset_counters()
+    with pytest.raises(SignInExpiredError, match="hunter login"):
+        fetch(sqlite_store, client_of(settings))
+    status = sign_in.sign_in_status(settings)
+    assert not status.signed_in
+    assert "expired" in (status.problem or "")
+
+
+def test_a_sign_in_without_second_factor_is_told(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    sandbox.configure("partner_center", mfa=True)
+    with pytest.raises(MfaRequiredError, match="900421"):
+        client_of(unattended(sandbox, tmp_path, mfa=False)).newest_change()
+
+
+def test_an_application_alone_lacks_the_role(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings = settings_of(sandbox, tmp_path, client_secret=SecretStr(sandbox.client_secret))
+    with pytest.raises(MissingRoleError, match="Referrals Admin"):
+        client_of(settings).newest_change()
+
+
+def test_nobody_signed_in_is_told(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    with pytest.raises(SignInNeededError):
+        sign_in.Tokens(settings_of(sandbox, tmp_path)).token()
+    assert not sign_in.sign_in_status(settings_of(sandbox, tmp_path)).signed_in
+
+
+def test_a_token_refused_in_mid_run_is_renewed_once(
+    sandbox: RunningSandbox, tmp_path: Path, sqlite_store: Store
+) -> None:
+    client = client_of(unattended(sandbox, tmp_path))
+    client.newest_change()
+    sandbox.revoke(access_tokens=True)
+    assert fetch(sqlite_store, client).counts["fetched"] > 0
+
+
+def test_how_long_a_sign_in_holds_is_counted_from_its_last_use(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings, _ = signed_in(sandbox, tmp_path)
+    now = datetime.now(UTC)
+    assert sign_in.sign_in_status(settings, now + timedelta(days=80)).days_left == 9
+    later = sign_in.sign_in_status(settings, now + timedelta(days=91))
+    assert not later.signed_in
+
+
+def test_the_scope_of_the_role_is_judged_by_the_referrals(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    write_state(settings, account="ayse@partner.example")
+    own = {"team": [{"email": "Ayse@partner.example"}]}
+    assert sign_in.note_sees(settings, [own, own]) == "own"
+    assert sign_in.note_sees(settings, [own, {"team": None}]) == "all"
+    assert sign_in.note_sees(settings, []) == "unknown"
+    assert json.loads((tmp_path / "sign-in.json").read_text())["sees"] == "all"
+
+
+@pytest.mark.parametrize("page_size", [25, 100])
+def test_a_whole_sync_of_the_sandbox_adds_up(
+    sandbox: RunningSandbox, tmp_path: Path, store: Store, page_size: int
+) -> None:
+    sandbox.configure("partner_center", page_size=page_size)
+    sandbox.burst(60)
+    client = client_of(unattended(sandbox, tmp_path))
+    fetched = fetch(store, client)
+    taken = read_referrals(store)
+    assert fetched.counts["fetched"] == fetched.counts["stored"] + fetched.counts["quarantined"]
+    assert taken.counts["stored"] + taken.counts["quarantined"] == fetched.counts["stored"]
+    known = {fact["id"] for fact in sandbox.referrals()}
+    assert taken.counts["stored"] >= len(known) * 0.8
+    assert fetch(store, client).counts["stored"] == 0
+
+
+@pytest.mark.parametrize("paging", ["keyset", "offset"])
+@pytest.mark.parametrize("kind", ["loop", "repeat_page", "duplicate_row", "empty_page", "move_rows"])
+def test_no_referral_is_lost_or_doubled_whatever_the_paging_does(
+    sandbox: RunningSandbox, tmp_path: Path, sqlite_store: Store, kind: str, paging: str
+) -> None:
+    sandbox.configure("partner_center", page_size=10, paging=paging)
+    sandbox.fault("partner_center", kind, after=1)
+    client = client_of(unattended(sandbox, tmp_path))
+    fetch(sqlite_store, client)
+    read_referrals(sqlite_store)
+    with sqlite_store.read() as connection:
+        kept = {row["id"] for row in referrals.listed(connection, limit=100_000)}
+        kept |= {row["external_id"] for row in quarantine.listed(connection, limit=100_000)}
+    assert kept >= {fact["id"] for fact in sandbox.referrals()}
