@@ -63,7 +63,7 @@ def listed(connection: Connection, *, q: str = "", after: str = "", limit: int =
 
 
 def known_names(connection: Connection) -> list[tuple[str, str, str | None]]:
-    """(domain, name, country) of every company that stands for itself: what referrals without a domain are matched on."""
+    """(domain, name, country) of every company that stands for itself."""
     query = select(companies.c.domain, companies.c.name, companies.c.country).where(companies.c.merged_into.is_(None))
     return [(domain, name, country) for domain, name, country in connection.execute(query)]
 
@@ -157,7 +157,7 @@ def standing_for(connection: Connection, domains: Iterable[str]) -> dict[str, st
             query = select(companies.c.domain, companies.c.merged_into).where(
                 companies.c.domain.in_(chunk), companies.c.merged_into.is_not(None)
             )
-            step.update({loser: winner for loser, winner in connection.execute(query)})
+            step.update((row.domain, row.merged_into) for row in connection.execute(query))
         if not step:
             return ends
         wanted = {start: step[end] for start, end in wanted.items() if end in step}
@@ -257,8 +257,8 @@ def referral_exists(connection: Connection, referral_id: str) -> bool:
     return connection.execute(select(referrals.c.id).where(referrals.c.id == referral_id)).first() is not None
 
 
-def has_links(connection: Connection, domains: Iterable[str]) -> set[str]:
-    """Those of the domains a person's decision names: links and merges, undone ones included."""
+def decided_about(connection: Connection, domains: Iterable[str]) -> set[str]:
+    """Those of the domains that a person's decision names: links and merges, undone ones included."""
     found: set[str] = set()
     for chunk in chunks(domains, _CHUNK):
         found.update(

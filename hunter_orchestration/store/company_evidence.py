@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, bindparam, select, tuple_, update
 
 from hunter_orchestration.store.tables.companies import company_mentions
 from hunter_orchestration.store.tables.ingestion import raw_leads
@@ -52,10 +52,10 @@ _EVIDENCE = tuple(
 def due_referrals(
     connection: Connection, after: tuple[datetime, str] | None, until: datetime, limit: int = _CHUNK
 ) -> Sequence[RowMapping]:
-    """Referrals the companies stage has to look at, longest due first; ``after`` is the last pair of the page before."""
+    """Referrals the companies stage has to look at, longest due first; ``after``: last pair of the page before."""
     query = select(*_TO_DECIDE).where(referrals.c.company_due_at <= until)
     if after is not None:
-        query = query.where(tuple_(referrals.c.company_due_at, referrals.c.id) > tuple_(*after))
+        query = query.where(tuple_(referrals.c.company_due_at, referrals.c.id) > after)
     return _locked(connection, query.order_by(referrals.c.company_due_at, referrals.c.id).limit(limit))
 
 
@@ -65,7 +65,7 @@ def referrals_in(
     """Referrals that last changed in a window, oldest first, due or not."""
     query = select(*_TO_DECIDE).where(referrals.c.updated_at >= window.start, referrals.c.updated_at < window.end)
     if after is not None:
-        query = query.where(tuple_(referrals.c.updated_at, referrals.c.id) > tuple_(*after))
+        query = query.where(tuple_(referrals.c.updated_at, referrals.c.id) > after)
     return _locked(connection, query.order_by(referrals.c.updated_at, referrals.c.id).limit(limit))
 
 
@@ -78,7 +78,7 @@ def _locked(connection: Connection, query: Any) -> Sequence[RowMapping]:
     return connection.execute(query.with_for_update()).mappings().all()
 
 
-def decide(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def decide(connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> None:
     """Write which company referrals belong to. Rows hold ``id`` and the five decided columns."""
     if rows:
         statement = (
@@ -91,12 +91,12 @@ def decide(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def decided_differs(row: Mapping[str, Any], decision: Mapping[str, Any]) -> bool:
+def decided_differs(row: Mapping[Any, Any], decision: Mapping[str, Any]) -> bool:
     """Whether a decision is another than the one stored."""
     return any(row[name] != decision[name] for name in _DECIDED)
 
 
-def clear_due(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def clear_due(connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> None:
     """Clear the stamps exactly as they were read, so that a change in between stays due."""
     read = bindparam("read_stamp", type_=referrals.c.company_due_at.type)
     values = [
@@ -122,14 +122,12 @@ def referrals_of(connection: Connection, domains: Iterable[str]) -> Sequence[Row
     return found
 
 
-def move_referrals(connection: Connection, named: Iterable[str], company: str) -> None:
-    """Let referrals that name these domains count for a company, those a person linked elsewhere excepted."""
-    for chunk in chunks(named, _CHUNK):
-        connection.execute(
-            update(referrals)
-            .where(referrals.c.domain.in_(chunk), or_(referrals.c.linked_by == "auto", referrals.c.linked_by.is_(None)))
-            .values(company_domain=company)
-        )
+def counted_for(connection: Connection, domains: Iterable[str]) -> Sequence[RowMapping]:
+    """Referrals that count for these companies, with what a decision about them needs."""
+    found: list[RowMapping] = []
+    for chunk in chunks(dict.fromkeys(domains), _CHUNK):
+        found += _locked(connection, select(*_TO_DECIDE).where(referrals.c.company_domain.in_(chunk)))
+    return found
 
 
 def unlinked(
@@ -138,7 +136,7 @@ def unlinked(
     """Referrals that need a domain, last changed first."""
     query = select(referrals).where(referrals.c.company_domain.is_(None))
     if after is not None:
-        query = query.where(tuple_(referrals.c.updated_at, referrals.c.id) < tuple_(*after))
+        query = query.where(tuple_(referrals.c.updated_at, referrals.c.id) < after)
     query = query.order_by(referrals.c.updated_at.desc(), referrals.c.id.desc()).limit(limit)
     return connection.execute(query).mappings().all()
 
@@ -177,14 +175,33 @@ def mentions_of(connection: Connection, domains: Iterable[str]) -> Sequence[RowM
     return found
 
 
-def save_mentions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def save_mentions(connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> None:
     """Insert or overwrite records of other sources."""
     upsert(connection, company_mentions, rows, key=("source", "external_id"))
 
 
-def move_mentions(connection: Connection, named: Iterable[str], company: str) -> None:
-    """Let records that name these domains count for a company."""
-    for chunk in chunks(named, _CHUNK):
+def move_mentions(connection: Connection, moves: Mapping[str, str]) -> None:
+    """Let records that name a domain count for a company: ``moves`` maps domains to companies."""
+    if moves:
         connection.execute(
-            update(company_mentions).where(company_mentions.c.domain.in_(chunk)).values(company_domain=company)
+            update(company_mentions)
+            .where(company_mentions.c.domain == bindparam("named"))
+            .values(company_domain=bindparam("company")),
+            [{"named": domain, "company": company} for domain, company in moves.items()],
+        )
+
+
+def mark_records(
+    connection: Connection, rows: Sequence[tuple[int, datetime, str]], *, reader_version: int, now: datetime
+) -> None:
+    """Mark records as read. Rows are (id, seen_at as read, outcome): one that came back meanwhile stays waiting."""
+    if rows:
+        connection.execute(
+            update(raw_leads)
+            .where(
+                raw_leads.c.id == bindparam("of_id"),
+                raw_leads.c.seen_at == bindparam("read_stamp", type_=raw_leads.c.seen_at.type),
+            )
+            .values(processed_at=now, outcome=bindparam("new_outcome"), reader_version=reader_version),
+            [{"of_id": row_id, "read_stamp": seen, "new_outcome": outcome} for row_id, seen, outcome in rows],
         )

@@ -1,0 +1,168 @@
+"""The stage ``companies``: referrals and other records that changed are tied to companies, and those rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from hunter_orchestration.companies import deriving
+from hunter_orchestration.companies.records import READER_VERSION, record_domain, record_parts
+from hunter_orchestration.store import Connection, Store, companies, company_evidence, quarantine, runs, suppressions
+from hunter_orchestration.store.suppressions import Suppressed
+from hunter_orchestration.store.work import Progress, StageResult, Window, utc_now
+
+_CHUNK = 1000
+_COUNTS = (
+    "picked",
+    "linked",
+    "needs_domain",
+    "recorded",
+    "quarantined",
+    "suppressed",
+    "created",
+    "changed",
+    "removed",
+    "decisions",
+)
+
+
+def run(store: Store, *, window: Window | None = None, progress: Progress | None = None) -> StageResult:
+    """Tie to companies what is due; with a window, also what last changed in it.
+
+    Returns:
+        counts: picked = linked + needs_domain + recorded + quarantined + suppressed; companies created, changed and
+        removed; decisions that became others.
+    """
+    result = StageResult(counts=dict.fromkeys(_COUNTS, 0))
+    _referrals(store, result, window, progress)
+    _records(store, result, window, progress)
+    return result
+
+
+def _referrals(store: Store, result: StageResult, window: Window | None, progress: Progress | None) -> None:
+    started = utc_now()
+    after: tuple[datetime, str] | None = None
+    stamp = "company_due_at" if window is None else "updated_at"
+    while True:
+        with store.write() as connection:
+            companies.lock_writers(connection)
+            if window is None:
+                rows = company_evidence.due_referrals(connection, after, started, _CHUNK)
+            else:
+                rows = company_evidence.referrals_in(connection, window, after, _CHUNK)
+            if rows:
+                _take_referrals(connection, result, rows)
+        if progress is not None and rows:
+            progress(result.counts["picked"], None)
+        if len(rows) < _CHUNK:
+            return
+        after = rows[-1][stamp], rows[-1]["id"]
+
+
+def _take_referrals(connection: Connection, result: StageResult, rows: Sequence[Mapping[Any, Any]]) -> None:
+    now = utc_now()
+    suppressed = suppressions.load(connection)
+    decisions = deriving.decide(connection, rows, suppressed)
+    # A referral that changed is news for the CRM even where its company's own row stays as it was.
+    changed = (decisions.companies[row["id"]] for row in rows if row["company_due_at"] is not None)
+    pushed = {company for company in changed if company is not None}
+    company_evidence.clear_due(connection, rows)
+    _count(connection, result, deriving.rebuild(connection, decisions.affected, now, suppressed, pushed=pushed))
+    linked = sum(company is not None for company in decisions.companies.values())
+    result.add("picked", len(rows))
+    result.add("linked", linked)
+    result.add("needs_domain", len(rows) - linked)
+    result.add("decisions", decisions.changed)
+
+
+def _count(connection: Connection, result: StageResult, rebuilt: deriving.Rebuilt) -> None:
+    result.add("created", len(rebuilt.created))
+    result.add("changed", len(rebuilt.changed))
+    result.add("removed", len(rebuilt.removed))
+    if len(result.sample) < 5:
+        result.sample += [{"domain": domain} for domain in rebuilt.created[:5]]
+    touched = len(rebuilt.created) + len(rebuilt.changed) + len(rebuilt.removed)
+    if touched:
+        runs.emit(connection, "leads_changed", None, {"domains": touched, "by": "companies"})
+
+
+def _records(store: Store, result: StageResult, window: Window | None, progress: Progress | None) -> None:
+    after = 0
+    while True:
+        with store.write() as connection:
+            companies.lock_writers(connection)
+            rows = company_evidence.pending_records(connection, after, _CHUNK, window)
+            if rows:
+                take_records(connection, result, rows)
+        if progress is not None and rows:
+            progress(result.counts["picked"], None)
+        if len(rows) < _CHUNK:
+            return
+        after = rows[-1]["id"]
+
+
+def take_records(connection: Connection, result: StageResult, rows: Sequence[Mapping[Any, Any]]) -> None:
+    """Read records of files, the API and forms, and rebuild the companies they name, in the caller's transaction."""
+    now = utc_now()
+    suppressed = suppressions.load(connection)
+    newest: dict[tuple[str, str], tuple[Mapping[Any, Any], str]] = {}
+    marks: list[tuple[int, datetime, str]] = []
+    bad: list[dict[str, Any]] = []
+    for row in sorted(rows, key=lambda row: (row["seen_at"], row["id"])):
+        outcome, domain = _judged(row, suppressed)
+        marks.append((row["id"], row["seen_at"], outcome))
+        result.add({"stored": "recorded"}.get(outcome, outcome))
+        if outcome == "quarantined":
+            bad.append(_entry(row))
+        elif domain is not None:
+            newest[row["source"], row["external_id"]] = row, domain
+    known = company_evidence.mentions(connection, newest)
+    ends = companies.standing_for(connection, {domain for _, domain in newest.values()})
+    saved: list[dict[str, Any]] = []
+    affected: set[str] = set()
+    for key, (row, domain) in newest.items():
+        old = known.get(key)
+        if old is not None and (old["last_at"], old["raw_lead_id"]) > (row["seen_at"], row["id"]):
+            continue
+        fields, contact = record_parts(row["payload"])
+        mention = {
+            "source": key[0],
+            "external_id": key[1],
+            "raw_lead_id": row["id"],
+            "domain": domain,
+            "company_domain": ends.get(domain, domain),
+            "fields": fields,
+            "contact": None if contact is None or suppressed.email(contact["email"]) else contact,
+            "first_at": old["first_at"] if old is not None else row["received_at"],
+            "last_at": row["seen_at"],
+        }
+        saved.append(mention)
+        affected.add(mention["company_domain"])
+        if old is not None:
+            affected.add(old["company_domain"])
+    company_evidence.save_mentions(connection, saved)
+    company_evidence.mark_records(connection, marks, reader_version=READER_VERSION, now=now)
+    quarantine.put(connection, bad, reader_version=READER_VERSION, now=now)
+    _count(connection, result, deriving.rebuild(connection, affected, now, suppressed))
+    result.add("picked", len(rows))
+
+
+def _judged(row: Mapping[Any, Any], suppressed: Suppressed) -> tuple[str, str | None]:
+    answer = record_domain(row["payload"])
+    if answer.domain is None:
+        return "quarantined", None
+    if suppressed.domain(answer.domain):
+        return "suppressed", None
+    return "stored", answer.domain
+
+
+def _entry(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        "source": row["source"],
+        "external_id": row["external_id"],
+        "raw_lead_id": row["id"],
+        "reason": "no_domain",
+        "detail": "The record names no company domain: its domain, website and e-mail address are empty or unusable.",
+        "payload": None,
+    }
