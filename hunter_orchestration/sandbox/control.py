@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
+from hunter_orchestration.sandbox.changes import merge
 from hunter_orchestration.sandbox.clock import stamp
 from hunter_orchestration.sandbox.control_models import (
     BurstIn,
@@ -23,11 +24,12 @@ from hunter_orchestration.sandbox.control_models import (
 )
 from hunter_orchestration.sandbox.control_page import control_page
 from hunter_orchestration.sandbox.dns import Resolver
-from hunter_orchestration.sandbox.entra import USERS, Entra
+from hunter_orchestration.sandbox.entra import Entra
+from hunter_orchestration.sandbox.entra_pages import USERS
 from hunter_orchestration.sandbox.faults import Fault, Faults
 from hunter_orchestration.sandbox.rdap import registration
 from hunter_orchestration.sandbox.referral_kinds import KINDS
-from hunter_orchestration.sandbox.world import World, merge
+from hunter_orchestration.sandbox.world import World
 from hunter_orchestration.sandbox.zones import truth_of
 
 

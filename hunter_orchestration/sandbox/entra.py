@@ -24,20 +24,14 @@ import orjson
 
 from hunter_orchestration.sandbox.asgi import Request, Response, json_response
 from hunter_orchestration.sandbox.clock import Clock
+from hunter_orchestration.sandbox.entra_pages import USERS, choices, page
 from hunter_orchestration.sandbox.faults import Faults
 from hunter_orchestration.sandbox.partner_center import AUDIENCE
-from hunter_orchestration.sandbox.referral_payloads import OWN_MAIL
 from hunter_orchestration.sandbox.tokens import LIFETIME, Tokens, User
 from hunter_orchestration.sandbox.world import World
 from hunter_orchestration.sandbox.zones import tenant_of
 
 WEBHOOK_AUDIENCE = "https://api.partnercenter.microsoft.com"
-USERS = {
-    "admin": User(
-        "7b0a4c1e-2d6f-5a7b-9c3d-1e2f3a4b5c6d", "sila.yoneten@hunter-partner.example", "Sıla Yöneten", "Admin"
-    ),
-    "user": User("9e8d7c6b-5a49-5838-a716-f5e4d3c2b1a0", OWN_MAIL, "Dünya Gezgin", "User"),
-}
 _PAGE_ROLES = {"admin": "admin", "user": "seller"}
 _OPENID = {"openid", "profile", "offline_access", "email"}
 _TENANT_ALIASES = {"common", "organizations"}
@@ -138,7 +132,7 @@ class Entra:
                 return json_response(self.tokens.jwks())
             case "GET", "oauth2/v2.0/logout":
                 target = dict(request.query).get("post_logout_redirect_uri")
-                return Response(302, b"", [("Location", target)]) if target else _page("Signed out.")
+                return Response(302, b"", [("Location", target)]) if target else page("Signed out.")
         return json_response({"error": "not_found", "error_description": f"Nothing at {request.path}."}, 404)
 
     def _own(self, tenant: str) -> bool:
@@ -366,18 +360,16 @@ class Entra:
 
     def _device_login(self, request: Request) -> Response:
         if request.method != "POST":
-            return _page(_choices("/devicelogin", {}, with_code=True))
+            return page(choices("/devicelogin", with_code=True))
         form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
         pending = self._device.get(self._user_codes.get(form.get("code", "").strip().upper(), ""))
         if pending is None:
-            return _page(
-                "<p>That code is not known or has expired.</p>" + _choices("/devicelogin", {}, with_code=True), 400
-            )
+            return page("<p>That code is not known or has expired.</p>" + choices("/devicelogin", with_code=True), 400)
         if form.get("as") in USERS:
             pending.user = USERS[form["as"]]
         else:
             pending.state = "decline"
-        return _page("<p>Done. You can close this window.</p>")
+        return page("<p>Done. You can close this window.</p>")
 
     # ---- authorization code
 
@@ -395,7 +387,7 @@ class Entra:
         if request.method == "POST":
             who = dict(parse_qsl(request.body.decode("utf-8", "replace"))).get("as")
         if who is None:
-            return _page(_choices(f"{request.path}?{urlencode(query)}", query))
+            return page(choices(f"{request.path}?{urlencode(query)}"))
         if who not in USERS:
             answer = {
                 "error": "access_denied",
@@ -421,7 +413,7 @@ class Entra:
             fields = "".join(f'<input type="hidden" name="{k}" value="{html.escape(v)}">' for k, v in answer.items())
             script = "<script>document.forms[0].submit()</script>"
             button = "<noscript><button>Continue</button></noscript>"
-            return _page(f'<form method="post" action="{html.escape(target)}">{fields}{button}</form>{script}')
+            return page(f'<form method="post" action="{html.escape(target)}">{fields}{button}</form>{script}')
         return Response(302, b"", [("Location", f"{target}{'&' if '?' in target else '?'}{urlencode(answer)}")])
 
     def _code_token(self, form: dict[str, str]) -> Response:
@@ -451,30 +443,3 @@ class Entra:
 
 def _no_store(body: dict[str, Any]) -> Response:
     return json_response(body, headers=[("Cache-Control", "no-store, no-cache"), ("Pragma", "no-cache")])
-
-
-def _choices(action: str, query: dict[str, str], *, with_code: bool = False) -> str:
-    code = '<label>Code <input name="code" autocomplete="off" autofocus required></label>' if with_code else ""
-    buttons = "".join(
-        f'<button name="as" value="{name}">{html.escape(user.name)} '
-        f"<small>{html.escape(user.mail)}, Referrals {user.role}</small></button>"
-        for name, user in USERS.items()
-    )
-    return (
-        f'<form method="post" action="{html.escape(action, quote=True)}">{code}{buttons}'
-        '<button name="as" value="nobody">Cancel</button></form>'
-    )
-
-
-def _page(inner: str, status: int = 200) -> Response:
-    style = (
-        "body{font:16px system-ui,sans-serif;max-width:28rem;margin:12vh auto;padding:0 1rem;line-height:1.5}"
-        "button,input{display:block;width:100%;box-sizing:border-box;margin:.5rem 0;padding:.75rem;font:inherit}"
-        "small{display:block;color:#555}"
-    )
-    text = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Sandbox sign-in</title><style>{style}</style><h1>Sandbox sign-in</h1>"
-        f"<p>A stand-in for Microsoft Entra ID. Nobody here is real.</p>{inner}</html>"
-    )
-    return Response(status, text.encode(), [], "text/html; charset=utf-8")

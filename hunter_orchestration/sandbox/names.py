@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import overload
 
 import idna
 
@@ -197,3 +199,27 @@ def company(seed: int, index: int) -> Company:
         size=SIZES[bisect(_SIZE_BOUNDS, roll)],
         hash=hashed,
     )
+
+
+class Companies(Sequence[Company]):
+    """The companies of a world, made when looked at."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.size = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, index: int) -> Company: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Company]: ...
+
+    def __getitem__(self, index: int | slice) -> Company | list[Company]:
+        if isinstance(index, slice):
+            return [company(self._seed, number) for number in range(*index.indices(self.size))]
+        if not -self.size <= index < self.size:
+            raise IndexError(index)
+        return company(self._seed, index % self.size)

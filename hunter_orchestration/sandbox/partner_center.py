@@ -13,8 +13,6 @@ Fault kinds of its own, on list requests: loop (nextLink leads to the same page)
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
@@ -28,6 +26,7 @@ from hunter_orchestration.sandbox.clock import Clock, stamp
 from hunter_orchestration.sandbox.faults import Fault, Faults
 from hunter_orchestration.sandbox.odata import Filter, QueryError, parse_filter, parse_order, parse_select
 from hunter_orchestration.sandbox.referral_writes import WriteError, created, patched, replaced
+from hunter_orchestration.sandbox.skip_tokens import read_token, write_token
 from hunter_orchestration.sandbox.tokens import TokenRefusedError, Tokens
 from hunter_orchestration.sandbox.world import World
 
@@ -184,7 +183,10 @@ class PartnerCenter:
         if token is not None:
             if query:
                 raise ApiError(400, "invalidRequest", f"{', '.join(query)} can't be combined with $skiptoken.")
-            state = _read_token(token)
+            try:
+                state = read_token(token)
+            except ValueError:
+                raise ApiError(400, "invalidRequest", "The $skiptoken is not valid.", "$skiptoken") from None
         else:
             for name in query:
                 if name not in _OPTIONS:
@@ -259,7 +261,7 @@ class PartnerCenter:
             }
             if kind == "loop":
                 following = {**state, "k": state.get("k"), "n": state.get("n", 0)}
-            body.append(b',"@odata.nextLink":' + orjson.dumps(self._next_link(_write_token(following))))
+            body.append(b',"@odata.nextLink":' + orjson.dumps(self._next_link(write_token(following))))
         body.append(b"}")
         if kind == "move_rows" and fault is not None:
             self._move_rows(int(fault.params.get("count", 5)), rows)
@@ -383,33 +385,3 @@ def _top(text: str | None) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise ApiError(400, "invalidRequest", f"'{text}' is not a number for $top.", "$top")
     return int(text)
-
-
-def _write_token(state: dict[str, Any]) -> str:
-    if "p" in state:
-        state = {**state, "p": {k: v for k, v in state["p"].items() if k != "p"}}
-    body = orjson.dumps({**state, "k": None if state["k"] is None else str(state["k"])} | _text_keys(state))
-    proof = hashlib.blake2b(body, digest_size=6, key=b"skiptoken").digest()
-    return base64.urlsafe_b64encode(proof + body).decode().rstrip("=")
-
-
-def _text_keys(state: dict[str, Any]) -> dict[str, Any]:
-    # A key has more than 64 bits, which JSON numbers of orjson do not hold.
-    before = state.get("p")
-    if not before:
-        return {}
-    return {"p": {**before, "k": None if before["k"] is None else str(before["k"])}}
-
-
-def _read_token(token: str) -> dict[str, Any]:
-    try:
-        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        if hashlib.blake2b(raw[6:], digest_size=6, key=b"skiptoken").digest() != raw[:6]:
-            raise ValueError
-        state: dict[str, Any] = orjson.loads(raw[6:])
-    except ValueError:
-        raise ApiError(400, "invalidRequest", "The $skiptoken is not valid.", "$skiptoken") from None
-    for part in (state, state.get("p") or {}):
-        if part.get("k") is not None:
-            part["k"] = int(part["k"])
-    return state

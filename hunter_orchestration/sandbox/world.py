@@ -13,15 +13,16 @@ import struct
 from array import array
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any, overload
+from typing import IO, Any
 
 import orjson
 
+from hunter_orchestration.sandbox.changes import advance_state, merge
 from hunter_orchestration.sandbox.clock import TICKS_PER_SECOND, Clock, stamp
-from hunter_orchestration.sandbox.names import Company, company, domain_of, mix
+from hunter_orchestration.sandbox.names import Companies, Company, company, domain_of, mix
 from hunter_orchestration.sandbox.referral_kinds import DRAW, KIND_NUMBER, KINDS, NEW_STATES, STATE_NUMBER, STATES
 from hunter_orchestration.sandbox.referral_payloads import (
     ANSWER_WITHIN,
@@ -37,37 +38,13 @@ from hunter_orchestration.sandbox.stamps import parse_stamp
 
 SPREAD = 60 * DAY
 """Referrals are spread over so long a time before the reference time."""
-_CACHED = 20_000
+_CACHED = 4_000
 _ROW_BITS = 32
 _ROW_MASK = (1 << _ROW_BITS) - 1
 GIVEN = 255
 """Kind number of a referral that was posted or given whole."""
 _OUT = KIND_NUMBER["cosell_out_active"]
 _MICROSOFT_SIDE = KIND_NUMBER["microsoft_side"]
-
-
-class Companies(Sequence[Company]):
-    """The companies of a world, made when looked at."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self.size = 0
-
-    def __len__(self) -> int:
-        return self.size
-
-    @overload
-    def __getitem__(self, index: int) -> Company: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Company]: ...
-
-    def __getitem__(self, index: int | slice) -> Company | list[Company]:
-        if isinstance(index, slice):
-            return [company(self._seed, number) for number in range(*index.indices(self.size))]
-        if not -self.size <= index < self.size:
-            raise IndexError(index)
-        return company(self._seed, index % self.size)
 
 
 class World:
@@ -488,31 +465,3 @@ class World:
     def close(self) -> None:
         if self._journal is not None:
             self._journal.close()
-
-
-def merge(target: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Merge ``changes`` into a document, objects key by key, everything else replaced."""
-    for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(target.get(key), dict):
-            merge(target[key], value)
-        else:
-            target[key] = value
-
-
-def advance_state(document: dict[str, Any], rng: random.Random, now: str) -> None:
-    """One plausible step of a deal: taken up, won, lost, declined, or a new value."""
-    status = document.get("status")
-    details = document.get("details")
-    if status == "New" and rng.random() < 0.8:
-        if rng.random() < 0.8:
-            document.update(status="Active", substatus="Accepted", acceptedDateTime=now, expirationDateTime=None)
-        else:
-            document.update(status="Closed", substatus="Declined", closedDateTime=now)
-    elif status == "Active" and rng.random() < 0.4:
-        document.update(status="Closed", substatus=rng.choice(("Won", "Won", "Lost")), closedDateTime=now)
-    elif isinstance(details, dict):
-        value = details.get("dealValue") or rng.choice((5_000, 20_000, 60_000))
-        details.update(
-            dealValue=round(float(value) * rng.choice((0.8, 1.1, 1.25, 1.5)), 2),
-            currency=details.get("currency") or "USD",
-        )

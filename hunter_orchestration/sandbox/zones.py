@@ -8,89 +8,20 @@ from __future__ import annotations
 
 import base64
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 
-from hunter_orchestration.sandbox.dns_providers import Records
+from hunter_orchestration.sandbox.dns_providers import HOSTS, Records
 from hunter_orchestration.sandbox.names import domain_of, mix
-
-CATEGORIES = {
-    "m365": 22,
-    "google": 14,
-    "yandex": 6,
-    "zoho": 4,
-    "amazon": 2,
-    "gw_m365": 4,
-    "gw_google": 1,
-    "gw_local": 1,
-    "hosting": 13,
-    "hosting_own": 3,
-    "local": 14,
-    "nomx": 6,
-    "nullmx": 2,
-    "nxdomain": 4,
-    "servfail": 2,
-    "other": 2,
-}
-_NAMES = tuple(CATEGORIES)
-_BOUNDS = tuple(accumulate(CATEGORIES.values()))
-_HOSTERS: tuple[tuple[str, tuple[str, ...], str | None, tuple[str, ...] | None], ...] = (
-    (
-        "natro",
-        ("mx1.natrohost.com", "mx2.natrohost.com"),
-        "_spfcls.natrohost.com",
-        ("ns1.natrohost.com", "ns2.natrohost.com"),
-    ),
-    ("turhost", ("mail.turhost.com",), "spf.turhost.com", ("ns1.turhost.com", "ns2.turhost.com")),
-    ("isimtescil", ("mx1.isimtescil.net",), None, ("tr.dnsenable.com", "eu.dnsenable.com")),
-    ("guzel", ("mx.guzelhosting.com",), "spf.guzelhosting.com", ("tr.guzelhosting.com", "eu.guzelhosting.com")),
-    ("turkticaret", ("mx.turkticaret.net",), None, None),
-    ("ihs", ("mx1.ihs.com.tr",), None, None),
-    ("veridyen", ("mx.veridyen.com",), None, None),
-    ("radore", ("mx.radore.com",), None, None),
-    ("hostinger", ("mx1.hostinger.com", "mx2.hostinger.com"), "_spf.hostinger.com", None),
-    ("godaddy", ("smtp.secureserver.net", "mailstore1.secureserver.net"), "secureserver.net", None),
-    ("ovh", ("mx1.mail.ovh.net",), None, None),
-    ("ionos", ("mx00.ionos.com", "mx01.ionos.com"), None, None),
+from hunter_orchestration.sandbox.zone_tables import (
+    CATEGORY_BOUNDS,
+    CATEGORY_NAMES,
+    CLUTTER,
+    GATEWAYS,
+    HOSTERS,
+    LETTERS,
+    NAME_SERVERS,
 )
-_GATEWAYS: tuple[tuple[str, Callable[[int], tuple[str, ...]], str], ...] = (
-    (
-        "proofpoint",
-        lambda k: (f"mxa-{k:08x}.gslb.pphosted.com", f"mxb-{k:08x}.gslb.pphosted.com"),
-        "include:spf-00000001.pphosted.com",
-    ),
-    (
-        "mimecast",
-        lambda _: ("eu-smtp-inbound-1.mimecast.com", "eu-smtp-inbound-2.mimecast.com"),
-        "include:eu._netblocks.mimecast.com",
-    ),
-    ("barracuda", lambda k: (f"d{k}a.ess.barracudanetworks.com", f"d{k}b.ess.barracudanetworks.com"), "mx"),
-    ("cisco", lambda k: (f"mx1.hc{k}-12.eu.iphmx.com", f"mx2.hc{k}-12.eu.iphmx.com"), "mx"),
-    ("trendmicro", lambda k: (f"g{k}.in.tmes-emea.trendmicro.com",), "mx"),
-    ("fortimail", lambda k: (f"gw{k}.fortimailcloud.com",), "mx"),
-    ("messagelabs", lambda _: ("cluster1.eu.messagelabs.com", "cluster1a.eu.messagelabs.com"), "mx"),
-)
-_NAME_SERVERS: tuple[tuple[str, ...] | None, ...] = (
-    ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com"),
-    ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com"),
-    ("ns-1.awsdns-01.org", "ns-2.awsdns-02.net"),
-    None,
-)
-_CLUTTER = (
-    "google-site-verification={}",
-    "facebook-domain-verification={}",
-    "apple-domain-verification={}",
-    "atlassian-domain-verification={}",
-    "adobe-idp-site-verification={}",
-    "docusign={}",
-    "globalsign-domain-verification={}",
-    "_globalsign-domain-verification={}",
-    "ZOOM_verify_{}",
-    "cisco-ci-domain-verification={}",
-)
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 
 @dataclass(slots=True)
@@ -135,8 +66,8 @@ class Zone:
 
 def category_of(seed: int, index: int) -> str:
     """The category of company ``index``."""
-    roll = mix(seed * 0x9E37 + index * 31 + 7) % _BOUNDS[-1]
-    return next(name for name, bound in zip(_NAMES, _BOUNDS, strict=True) if roll < bound)
+    roll = mix(seed * 0x9E37 + index * 31 + 7) % CATEGORY_BOUNDS[-1]
+    return next(name for name, bound in zip(CATEGORY_NAMES, CATEGORY_BOUNDS, strict=True) if roll < bound)
 
 
 def tenant_of(seed: int, index: int) -> str | None:
@@ -188,7 +119,7 @@ class _Builder:
         self.mechanisms: list[str] = []
         self.selectors: dict[str, str] = {}
         self.mx: list[tuple[int, str]] = []
-        self.name_servers = rng.choice(_NAME_SERVERS)
+        self.name_servers = rng.choice(NAME_SERVERS)
 
     def add(self, label: str, kind: str, data: object) -> None:
         self.zone.add(f"{label}.{self.domain}" if label else self.domain, kind, data)
@@ -197,7 +128,7 @@ class _Builder:
         self.add(label, "TXT", chunks(text))
 
     def token(self, length: int = 43) -> str:
-        return "".join(self.rng.choices(_LETTERS, k=length))
+        return "".join(self.rng.choices(LETTERS, k=length))
 
     def case(self, host: str) -> str:
         return host.upper() if self.rng.random() < 0.05 else host
@@ -205,7 +136,7 @@ class _Builder:
     def build(self) -> None:
         category = self.truth.category
         if category.startswith("gw_"):
-            gateway, hosts, mechanism = self.rng.choice(_GATEWAYS)
+            gateway, hosts, mechanism = self.rng.choice(GATEWAYS)
             self.truth.gateway = gateway
             self.mx = [(10 * (n + 1), h) for n, h in enumerate(hosts(self.rng.randrange(1, 400)))]
             self.mechanisms.append(mechanism)
@@ -284,7 +215,7 @@ class _Builder:
         self.mechanisms.append("include:amazonses.com")
 
     def _hosting(self) -> None:
-        name, hosts, include, servers = self.rng.choice(_HOSTERS)
+        name, hosts, include, servers = self.rng.choice(HOSTERS)
         self.truth.provider, self.truth.hosting = "Hosting", name
         self.mx = [(10 * (n + 1), host) for n, host in enumerate(hosts)]
         self.mechanisms += [f"include:{include}"] if include else ["a", "mx"]
@@ -296,7 +227,7 @@ class _Builder:
         # Turkish hosters mostly put the customer's own name into the MX: name servers and SPF tell who runs it.
         self.truth.provider, self.truth.hosting = "Hosting", "guzel"
         self.mx = [(10, f"mail.{self.domain}")]
-        self.add("mail", "A", "203.0.113." + str(len_hosts()))
+        self.add("mail", "A", "203.0.113." + str(HOSTS.index("node1.guzel.net.tr") + 1))
         self.mechanisms += ["include:spf.guzelhosting.com", "mx"]
         self.name_servers = ("tr.guzelhosting.com", "eu.guzelhosting.com")
 
@@ -469,7 +400,7 @@ class _Builder:
             0 if roll < 0.5 else rng.randrange(1, 4) if roll < 0.92 else rng.randrange(8, 12) if roll < 0.985 else 26
         )
         for _ in range(count):
-            self.txt("", rng.choice(_CLUTTER).format(self.token()))
+            self.txt("", rng.choice(CLUTTER).format(self.token()))
         if rng.random() < 0.015:
             self.zone.wildcard_txt = "v=spf1 -all"
         if rng.random() < 0.9:
@@ -483,13 +414,6 @@ class _Builder:
         self.truth.name_servers = list(servers)
         for host in servers:
             self.add("", "NS", host)
-
-
-def len_hosts() -> int:
-    """The last octet of the shared machine of the hoster whose customers keep their own MX name."""
-    from hunter_orchestration.sandbox.dns_providers import HOSTS
-
-    return HOSTS.index("node1.guzel.net.tr") + 1
 
 
 def truth_of(seed: int, index: int) -> dict[str, Any]:

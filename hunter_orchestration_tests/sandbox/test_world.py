@@ -14,7 +14,8 @@ from hunter_orchestration.sandbox.referral_kinds import KINDS
 from hunter_orchestration.sandbox.referral_payloads import ANSWER_WITHIN, DAY
 from hunter_orchestration.sandbox.stamps import parse_stamp
 from hunter_orchestration.sandbox.world import World
-from hunter_orchestration.sandbox.zones import CATEGORIES, truth_of
+from hunter_orchestration.sandbox.zone_tables import CATEGORIES
+from hunter_orchestration.sandbox.zones import truth_of
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
