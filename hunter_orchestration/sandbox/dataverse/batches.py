@@ -16,6 +16,7 @@ from hunter_orchestration.sandbox.dataverse.wire import REASONS, Request, Respon
 
 Answer = Callable[[Request], Response]
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
+_NAMED = re.compile(r"/?\$(?!batch|metadata)")
 _PART_HEADERS = "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n"
 
 
@@ -137,12 +138,10 @@ class Batches:
             RefusedError: line ends, boundaries, counts or Content-IDs are wrong.
         """
         body = request.body
-        if b"\n" in body.replace(b"\r\n", b"") and b"\r\n" not in body:
+        if _bare_line_end(body):
             if self.settings["require_crlf"]:
                 raise self._not_crlf()
-            body = body.replace(b"\n", b"\r\n")
-        elif self.settings["require_crlf"] and _bare_line_end(body):
-            raise self._not_crlf()
+            body = body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         items: list[Part | ChangeSet] = []
         count = 0
         for section in _sections(body, _boundary(request.headers.get("content-type", ""))):
@@ -219,7 +218,7 @@ class Batches:
         return self.answer(inner)
 
     def _path(self, url: str, names: Mapping[str, str]) -> str:
-        if url.lstrip("/").startswith("$") and not url.lstrip("/").startswith("$metadata"):
+        if _NAMED.match(url):
             url = expand_names(url.lstrip("/"), names)
         if url.startswith(self.root):
             path = url[len(self.root) :]
