@@ -15,6 +15,7 @@ from hunter_orchestration.store.tables.ingestion import imports, quarantine, wat
 from hunter_orchestration.store.tables.leads import lead_counts, leads
 from hunter_orchestration.store.tables.operations import events, sync_runs
 from hunter_orchestration.store.tables.referrals import referrals
+from hunter_orchestration.store.tables.scores import score_history
 
 
 def data_version(connection: Connection) -> str:
@@ -158,3 +159,9 @@ def running(connection: Connection, since: datetime) -> Sequence[RowMapping]:
 def company_exists(connection: Connection, domain: str) -> bool:
     """Whether a company has this domain, merged or not."""
     return connection.execute(select(companies.c.domain).where(companies.c.domain == domain)).first() is not None
+
+
+def rules_version(connection: Connection) -> str | None:
+    """The rules the newest score was made with."""
+    query = select(score_history.c.rules_version).order_by(score_history.c.at.desc()).limit(1)
+    return connection.execute(query).scalar_one_or_none()
