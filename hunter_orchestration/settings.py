@@ -6,7 +6,7 @@ environment. Secrets are ``SecretStr`` and never appear in a repr, a log line or
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -97,6 +97,8 @@ class Settings(BaseSettings):
         SecretStr(""), description="Shared secret of the form webhook; empty turns it off."
     )
     import_folder: Path | None = Field(None, description="Folder watched for files to import.")
+
+    first_day: date = Field(date(2024, 1, 1), description="First day a backfill can name; older leads still sync.")
 
     # Scanning
     dns_servers: CommaList = Field([], description="Resolvers as HOST or HOST:PORT. Empty: the system's.")

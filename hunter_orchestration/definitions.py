@@ -1,0 +1,44 @@
+"""The one object Dagster loads. It reads like a table of contents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from hunter_orchestration.defs import assets_crm, assets_in, assets_insight
+from hunter_orchestration.defs.housekeeping import housekeeping
+from hunter_orchestration.defs.jobs import build_jobs
+from hunter_orchestration.defs.resources import Engine
+from hunter_orchestration.defs.ticks import build_schedules, build_sensors
+from hunter_orchestration.settings import Settings, load_settings
+
+
+def build_defs(settings: Settings, resource_overrides: dict[str, Any] | None = None) -> dg.Definitions:
+    """Fresh definitions that production, tests and commands share."""
+    return dg.Definitions(
+        assets=dg.with_source_code_references(
+            [
+                assets_in.partner_center,
+                assets_in.lead_files,
+                assets_in.raw_leads,
+                assets_in.referrals,
+                assets_in.import_file,
+                assets_insight.companies,
+                assets_insight.domain_scans,
+                assets_insight.lead_scores,
+                assets_crm.dynamics_records,
+                assets_crm.dynamics_365,
+                assets_crm.dynamics_changes,
+                assets_crm.dynamics_differences,
+            ]
+        ),
+        jobs=[*build_jobs(settings), housekeeping],
+        schedules=build_schedules(settings),
+        sensors=build_sensors(settings),
+        resources={"engine": Engine(), **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs(load_settings())

@@ -1,0 +1,130 @@
+"""The CRM: what Hunter pushed into Dynamics 365, and what Dynamics did with it."""
+
+from typing import Any
+
+import dagster as dg
+
+from hunter_orchestration.defs import checks
+from hunter_orchestration.defs.assets_insight import companies, lead_scores
+from hunter_orchestration.defs.columns import derived, described
+from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
+from hunter_orchestration.defs.resources import Engine
+from hunter_orchestration.defs.stages import OWNER, RETRIES, run_stage
+from hunter_orchestration.store.tables import crm
+
+
+class PushConfig(dg.Config):
+    """Named companies instead of what is due, and whether to stop at the plan."""
+
+    domains: list[str] | None = None
+    dry_run: bool = False
+
+
+_OUTCOMES = (
+    "created", "updated", "unchanged", "adopted", "recovered", "rejected", "deferred", "conflict", "deleted_in_crm",
+    "skipped",
+)  # fmt: skip
+_pushed, _pushed_check = checks.adds_up("dynamics_records", "picked", *_OUTCOMES)
+_synced, _synced_check = checks.share(
+    "dynamics_sync_success",
+    "dynamics_records",
+    checks.DYNAMICS_SYNCED,
+    "More than 90 % of the records that could be pushed are in Dynamics as we wanted them.",
+    checks.fact("success_share"),
+)
+
+
+@dg.asset(
+    group_name="crm",
+    kinds={"dynamics365", "table"},
+    owners=[OWNER],
+    deps=[lead_scores, companies],
+    partitions_def=DAYS,
+    backfill_policy=SINGLE_RUN,
+    retry_policy=RETRIES,
+    pool="dynamics",
+    check_specs=[_pushed, _synced],
+    code_version="1",
+    metadata=described(crm.crm_records)
+    | derived(wanted=[("companies", "name"), ("lead_scores", "score"), ("lead_scores", "priority")]),
+)
+def dynamics_records(context: dg.AssetExecutionContext, engine: Engine, config: PushConfig) -> dg.MaterializeResult:
+    """The ledger of accounts, contacts, leads and opportunities in Dynamics 365, one row a record.
+
+    Keyed by table and `hnt_externalid`; every write is an upsert by that key, so a repeat after a lost answer is
+    harmless. Only changed fields travel, and a salesperson's edit survives.
+    """
+
+    def work() -> Any:
+        from hunter_orchestration.dynamics.stage import push
+
+        return push(
+            engine.store, engine.settings, window=window_of(context) if config.domains is None else None,
+            domains=config.domains, dry_run=config.dry_run,
+            actor=context.run.tags.get("requested_by") or "hunter", run_id=context.run.run_id,
+        )  # fmt: skip
+
+    return run_stage(context, engine, "dynamics_records", work, checks=[_pushed_check, _synced_check])
+
+
+dynamics_365 = dg.AssetSpec(
+    "dynamics_365",
+    group_name="targets",
+    kinds={"dynamics365", "api"},
+    owners=[OWNER],
+    deps=[dynamics_records],
+    description="Accounts, contacts, leads and opportunities as Dynamics 365 holds them.",
+)
+
+
+@dg.asset(
+    group_name="crm", kinds={"dynamics365", "table"}, owners=[OWNER], deps=[dynamics_365], retry_policy=RETRIES,
+    pool="dynamics", metadata=described(crm.crm_audit),
+)  # fmt: skip
+def dynamics_changes(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult:
+    """What people and processes changed in Dynamics since the last look: wins, losses, edits, merges, deletions.
+
+    Read by change tracking; an expired token falls back to a full read and a set difference.
+    """
+
+    def work() -> Any:
+        from hunter_orchestration.dynamics.stage import pull
+
+        return pull(engine.store, engine.settings, actor="hunter", run_id=context.run.run_id)
+
+    return run_stage(context, engine, "dynamics_changes", work)
+
+
+class ReconcileConfig(dg.Config):
+    """Whether to mend what is found."""
+
+    mend: bool = False
+
+
+_true, _true_check = checks.share(
+    "pipeline_accuracy",
+    "dynamics_differences",
+    checks.PIPELINE_TRUE,
+    "More than 95 % of what is shown as synced equals what the CRM holds.",
+    checks.fact("accuracy"),
+)
+
+
+@dg.asset(
+    group_name="crm", kinds={"dynamics365", "table"}, owners=[OWNER], deps=[dynamics_365], retry_policy=RETRIES,
+    pool="dynamics", check_specs=[_true], metadata=described(crm.crm_differences),
+)  # fmt: skip
+def dynamics_differences(
+    context: dg.AssetExecutionContext, engine: Engine, config: ReconcileConfig
+) -> dg.MaterializeResult:
+    """Where what Hunter claims differs from what Dynamics holds, both ways."""
+
+    def work() -> Any:
+        from hunter_orchestration.dynamics.stage import reconcile
+
+        return reconcile(
+            engine.store, engine.settings, mend=config.mend, actor=context.run.tags.get("requested_by") or "hunter",
+            run_id=context.run.run_id,
+        )  # fmt: skip
+
+    return run_stage(context, engine, "dynamics_differences", work, checks=[_true_check])

@@ -1,0 +1,141 @@
+"""Data in: Partner Center's referrals and imported files, as they came and as they stand."""
+
+from typing import Any
+
+import dagster as dg
+
+from hunter_orchestration.defs import checks
+from hunter_orchestration.defs.columns import derived, described
+from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
+from hunter_orchestration.defs.resources import Engine
+from hunter_orchestration.defs.stages import OWNER, RETRIES, run_stage
+from hunter_orchestration.store.tables import ingestion
+from hunter_orchestration.store.tables import referrals as referral_tables
+
+partner_center = dg.AssetSpec(
+    "partner_center",
+    group_name="sources",
+    kinds={"azure", "api"},
+    owners=[OWNER],
+    description="Microsoft Partner Center's referrals, as its API serves them.",
+)
+lead_files = dg.AssetSpec(
+    "lead_files",
+    group_name="sources",
+    kinds={"csv", "excel"},
+    owners=[OWNER],
+    description="Files of leads: uploaded on the page, given to `hunter import`, or dropped into the watched folder.",
+)
+
+_fetched, _fetched_check = checks.adds_up("raw_leads", "fetched", "stored", "unchanged", "quarantined")
+_drop, _drop_check = checks.fact_is_false(
+    "no_sudden_drop",
+    "raw_leads",
+    "sudden_drop",
+    "Partner Center did not suddenly return far fewer referrals than before. Nothing downstream runs if it did.",
+    blocking=True,
+)
+_read, _read_check = checks.adds_up("referrals", "picked", "stored", "superseded", "quarantined")
+_kept, _kept_check = checks.share(
+    "referral_sync_success",
+    "referrals",
+    checks.REFERRALS_KEPT,
+    "More than 95 % of the referrals read were understood and stored.",
+    checks.share_of("picked", "stored", "superseded"),
+)
+
+
+@dg.asset(
+    group_name="data_in",
+    kinds={"azure", "table"},
+    owners=[OWNER],
+    deps=[partner_center],
+    partitions_def=DAYS,
+    backfill_policy=SINGLE_RUN,
+    retry_policy=RETRIES,
+    pool="partner_center",
+    check_specs=[_fetched, _drop],
+    code_version="1",
+    metadata=described(ingestion.raw_leads),
+)
+def raw_leads(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult:
+    """Every payload as it came, one row a distinct payload.
+
+    A row is keyed by source, the source's id and the payload's hash, so a repeated page stores nothing twice. A tick
+    reads from the watermark; a backfill reads the referrals that last changed on its days and leaves the watermark.
+    """
+
+    def work() -> Any:
+        from hunter_orchestration.partner_center.client import PartnerCenterClient
+        from hunter_orchestration.partner_center.ingestion import fetch
+        from hunter_orchestration.partner_center.sign_in import Tokens
+
+        client = PartnerCenterClient(engine.settings, Tokens(engine.settings))
+        try:
+            return fetch(engine.store, client, window=window_of(context), run_id=context.run.run_id)
+        finally:
+            client.close()
+
+    return run_stage(context, engine, "raw_leads", work, checks=[_fetched_check, _drop_check])
+
+
+@dg.asset(
+    group_name="data_in",
+    kinds={"table"},
+    owners=[OWNER],
+    deps=[raw_leads],
+    partitions_def=DAYS,
+    backfill_policy=SINGLE_RUN,
+    check_specs=[_read, _kept],
+    code_version="1",
+    metadata=described(referral_tables.referrals)
+    | derived(
+        id=[("raw_leads", "external_id")], status=[("raw_leads", "payload")], deal_value=[("raw_leads", "payload")]
+    ),
+)
+def referrals(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult:
+    """The current state of every referral, keyed by Partner Center's id, with the history of its status and value.
+
+    Read from the payloads that wait in raw_leads. A referral belongs to the UTC day it last changed; an older payload
+    never overwrites a newer one. What can't be understood is quarantined whole, with the reason.
+    """
+
+    def work() -> Any:
+        from hunter_orchestration.partner_center.ingestion import read_referrals
+
+        return read_referrals(engine.store, window=window_of(context), run_id=context.run.run_id)
+
+    return run_stage(context, engine, "referrals", work, checks=[_read_check, _kept_check])
+
+
+class ImportConfig(dg.Config):
+    """Which uploaded file to import."""
+
+    import_id: int
+
+
+_imported, _imported_check = checks.adds_up("imported_leads", "rows", "stored", "unchanged", "rejected")
+
+
+@dg.multi_asset(
+    name="import_file",
+    specs=[
+        dg.AssetSpec(
+            "imported_leads",
+            group_name="data_in",
+            kinds={"csv", "table"},
+            owners=[OWNER],
+            deps=[lead_files],
+            description="Rows of imported files, as raw leads of source `import`. Rejects keep their line and reason.",
+            metadata=described(ingestion.raw_leads),
+        )
+    ],
+    check_specs=[_imported],
+)
+def import_file(context: dg.AssetExecutionContext, engine: Engine, config: ImportConfig) -> dg.MaterializeResult:
+    def work() -> Any:
+        from hunter_orchestration.companies.imports import run
+
+        return run(engine.store, engine.settings, config.import_id, run_id=context.run.run_id)
+
+    return run_stage(context, engine, "imported_leads", work, checks=[_imported_check])

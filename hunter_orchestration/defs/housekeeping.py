@@ -1,0 +1,45 @@
+"""Housekeeping: what is older than its retention goes, in batches."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from hunter_orchestration.defs.resources import Engine
+from hunter_orchestration.store.retention import prune
+from hunter_orchestration.store.work import utc_now
+
+_BATCH = 200
+
+
+@dg.op(description="Drops rows of Hunter's store that are older than their retention setting.")
+def prune_store(context: dg.OpExecutionContext, engine: Engine) -> None:
+    dropped = prune(engine.store, engine.settings, utc_now())
+    for name, rows in dropped.items():
+        context.log.info(f"{name}: {rows} rows dropped")
+    context.add_output_metadata({**dropped})
+
+
+@dg.op(description="Deletes finished Dagster runs, with their events, older than HUNTER_RETENTION_RUNS_DAYS.")
+def prune_runs(context: dg.OpExecutionContext, engine: Engine) -> None:
+    before = utc_now() - timedelta(days=engine.settings.retention_runs_days)
+    finished = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+        created_before=before,
+    )
+    deleted = 0
+    while runs := context.instance.get_runs(finished, limit=_BATCH):
+        for run in runs:
+            context.instance.delete_run(run.run_id)
+        deleted += len(runs)
+    context.log.info(f"{deleted} runs deleted")
+    context.add_output_metadata({"runs": deleted})
+
+
+@dg.job(
+    name="housekeeping",
+    description="Keeps sizes bounded: store rows and Dagster runs past their retention are dropped.",
+    tags={"hunter/job": "housekeeping"},
+)
+def housekeeping() -> None:
+    prune_store()
+    prune_runs()

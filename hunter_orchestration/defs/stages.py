@@ -1,0 +1,84 @@
+"""How a stage becomes a materialization: recorded, checked, its failures told in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from hunter_orchestration.defs.resources import Engine
+from hunter_orchestration.errors import HunterError, TransientError
+from hunter_orchestration.store.engine import StoreError
+from hunter_orchestration.store.runs import LeaseHeldError, recorded
+from hunter_orchestration.store.work import StageResult
+
+OWNER = "team:lead-engine"
+RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+Work = Callable[[], StageResult]
+Check = Callable[[StageResult], dg.AssetCheckResult]
+
+
+def run_stage(
+    context: dg.AssetExecutionContext,
+    engine: Engine,
+    kind: str,
+    work: Work,
+    *,
+    checks: Sequence[Check] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> dg.MaterializeResult:
+    """Run a stage, record it, and say what it did.
+
+    A failure that trying again can't mend ends the run at once; a passing one is retried by the asset's policy.
+    """
+    requested_by = context.run.tags.get("requested_by") or context.run.tags.get("dagster/schedule_name")
+    try:
+        with recorded(engine.store, kind, context.run.run_id, requested_by) as result:
+            done = work()
+            result.counts, result.sample, result.facts = done.counts, done.sample, done.facts
+    except (HunterError, StoreError) as error:
+        passing = isinstance(error, TransientError) and not isinstance(error, LeaseHeldError)
+        raise dg.Failure(description=str(error), allow_retries=passing) from error
+    context.log.info(f"{kind}: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
+    return dg.MaterializeResult(
+        metadata={**_metadata(engine, result), **(metadata or {})},
+        check_results=[check(result) for check in checks],
+    )
+
+
+def _metadata(engine: Engine, result: StageResult) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "dagster/row_count": result.counts.get("picked", result.counts.get("fetched", 0)),
+        "page": dg.MetadataValue.url(engine.settings.page_url),
+    }
+    shown.update({name: dg.MetadataValue.int(count) for name, count in result.counts.items()})
+    for name, value in result.facts.items():
+        if isinstance(value, bool | int | float | str):
+            shown[name] = value
+        elif value is not None:
+            shown[name] = dg.MetadataValue.json(value)
+    if result.sample:
+        shown["sample"] = dg.MetadataValue.md(_table(result.sample))
+    if result.counts:
+        shown["outcomes"] = dg.MetadataValue.md(_bars(result.counts))
+    return shown
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def _bars(counts: Mapping[str, int]) -> str:
+    largest = max(counts.values(), default=0) or 1
+    width = 24
+    rows = [f"{name:>14} {'█' * round(count * width / largest):<{width}} {count}" for name, count in counts.items()]
+    return "```\n" + "\n".join(rows) + "\n```"
