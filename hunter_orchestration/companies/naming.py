@@ -17,10 +17,12 @@ _LONGEST = max(map(len, _NOTHING))
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
 _SPACE = re.compile(r"\s+")
 _LEGAL_FORMS = re.compile(
-    r"\b(?:anonim sirketi|limited sirketi|kollektif sirketi|komandit sirketi|sanayi ve ticaret|san ve tic|"
-    r"ithalat ihracat|dis ticaret|ticaret|sanayi|pazarlama|sirketi|sti|ltd|limited|inc|incorporated|corp|corporation|co|company|llc|"
-    r"llp|plc|gmbh|ag|kg|se|sa|sas|sarl|srl|spa|bv|nv|oy|ab|as|aps|a s|s a|b v|n v|tic|san|paz|dis|ith|ihr|ve|and|"
-    r"group|grubu|holding|holdings|the)\b"
+    r"\b(?:"
+    r"anonim sirketi|limited sirketi|kollektif sirketi|komandit sirketi|sanayi ve ticaret|san ve tic|dis ticaret|"
+    r"ithalat ihracat|ticaret|sanayi|pazarlama|sirketi|sti|ltd|tic|san|paz|dis|ith|ihr|ve|and|the|group|grubu|holding|"
+    r"holdings|limited|inc|incorporated|corp|corporation|co|company|llc|llp|plc|gmbh|ag|kg|se|sa|sas|sarl|srl|spa|bv|"
+    r"nv|oy|ab|as|aps|a s|s a|b v|n v"
+    r")\b"
 )
 
 
