@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
+from cryptography.hazmat.primitives import serialization
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
@@ -29,12 +30,18 @@ from hunter_orchestration.sandbox.entra_pages import USERS
 from hunter_orchestration.sandbox.faults import Fault, Faults
 from hunter_orchestration.sandbox.rdap import registration
 from hunter_orchestration.sandbox.referral_kinds import KINDS
+from hunter_orchestration.sandbox.webhooks import Webhooks
 from hunter_orchestration.sandbox.world import World
 from hunter_orchestration.sandbox.zones import truth_of
 
 
 def control_app(
-    world: World, faults: Faults, entra: Entra, resolver: Resolver, extra: APIRouter | None = None
+    world: World,
+    faults: Faults,
+    entra: Entra,
+    resolver: Resolver,
+    webhooks: Webhooks,
+    extra: APIRouter | None = None,
 ) -> FastAPI:
     """The control API; ``extra`` is Dataverse's router, mounted at ``/dataverse``."""
     app = FastAPI(
@@ -44,12 +51,13 @@ def control_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(_start(world, faults, entra, resolver))
+    app.include_router(_start(world, faults, entra, resolver, webhooks))
     app.include_router(_switches(faults))
     app.include_router(_clock(world))
     app.include_router(_referrals(world))
     app.include_router(_identity(entra))
     app.include_router(_domains(world, resolver))
+    app.include_router(_webhooks(webhooks))
     if extra is not None:
         app.include_router(extra, prefix="/dataverse", tags=["dataverse"])
 
@@ -67,7 +75,7 @@ def control_app(
     return app
 
 
-def _start(world: World, faults: Faults, entra: Entra, resolver: Resolver) -> APIRouter:
+def _start(world: World, faults: Faults, entra: Entra, resolver: Resolver, webhooks: Webhooks) -> APIRouter:
     router = APIRouter(tags=["start over"])
 
     @router.post("/reset")
@@ -81,6 +89,7 @@ def _start(world: World, faults: Faults, entra: Entra, resolver: Resolver) -> AP
         world.clock.begin()
         world.begin()
         resolver.forget()
+        webhooks.forget()
         entra.tokens.revoked.clear()
         return {"reset": "world"}
 
@@ -269,6 +278,23 @@ def _identity(entra: Entra) -> APIRouter:
         if body.access_tokens:
             entra.tokens.expire_all()
         return {"refresh_tokens": len(body.refresh_tokens), "access_tokens": body.access_tokens}
+
+    return router
+
+
+def _webhooks(webhooks: Webhooks) -> APIRouter:
+    router = APIRouter(tags=["webhooks"])
+
+    @router.get("/webhooks")
+    async def state() -> dict[str, Any]:
+        """Who is registered, and what became of the latest events."""
+        return {"registration": webhooks.registration, "deliveries": list(webhooks.deliveries)}
+
+    @router.get("/webhooks/root.pem")
+    async def root() -> Response:
+        """The root certificate that the events' certificate chains to."""
+        pem = webhooks.signer().root.public_bytes(serialization.Encoding.PEM)
+        return Response(pem, media_type="application/x-pem-file")
 
     return router
 

@@ -28,10 +28,10 @@ from hunter_orchestration.sandbox.entra_pages import USERS, choices, page
 from hunter_orchestration.sandbox.faults import Faults
 from hunter_orchestration.sandbox.partner_center import AUDIENCE
 from hunter_orchestration.sandbox.tokens import LIFETIME, Tokens, User
+from hunter_orchestration.sandbox.webhooks import AUDIENCE as WEBHOOKS
 from hunter_orchestration.sandbox.world import World
 from hunter_orchestration.sandbox.zones import tenant_of
 
-WEBHOOK_AUDIENCE = "https://api.partnercenter.microsoft.com"
 _PAGE_ROLES = {"admin": "admin", "user": "seller"}
 _OPENID = {"openid", "profile", "offline_access", "email"}
 _TENANT_ALIASES = {"common", "organizations"}
@@ -233,7 +233,7 @@ class Entra:
         }
         if resource in own:
             return self.base_url
-        if resource in (AUDIENCE, WEBHOOK_AUDIENCE):
+        if resource in (AUDIENCE, WEBHOOKS):
             return resource
         raise OAuthError(
             "invalid_resource", 500011, f"The resource principal named {resource or scope} was not found in the tenant."

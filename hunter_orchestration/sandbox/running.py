@@ -182,14 +182,14 @@ class RunningSandbox:
     def revoke(self, *refresh_tokens: str, access_tokens: bool = False) -> None:
         self.call("POST", "/entra/revoke", {"refresh_tokens": refresh_tokens, "access_tokens": access_tokens})
 
-    def access_token(self, user: str = "admin") -> str:
-        """A Partner Center access token of this user, for tests that speak HTTP themselves."""
+    def access_token(self, user: str = "admin", scope: str = "https://api.partner.microsoft.com/.default") -> str:
+        """An access token of this user, for Partner Center if not told otherwise, for tests that speak HTTP."""
         form = {
             "grant_type": "refresh_token",
             "client_id": self.client_id,
             "client_secret": self.client_secret,
             "refresh_token": self.refresh_token(user),
-            "scope": "https://api.partner.microsoft.com/.default",
+            "scope": scope,
         }
         response = self._session.post(f"{self.authority}/{self.tenant}/oauth2/v2.0/token", data=form, timeout=30)
         response.raise_for_status()

@@ -32,6 +32,8 @@ from hunter_orchestration.sandbox.partner_center import DOCS_PATH, PATH, Partner
 from hunter_orchestration.sandbox.rdap import rdap_handler
 from hunter_orchestration.sandbox.running import CONTROL_OFFSET, DNS_OFFSET, RunningSandbox, running_sandbox
 from hunter_orchestration.sandbox.tokens import Tokens
+from hunter_orchestration.sandbox.webhooks import PATH as WEBHOOKS_PATH
+from hunter_orchestration.sandbox.webhooks import Webhooks
 from hunter_orchestration.sandbox.world import World
 
 HOST = "127.0.0.1"
@@ -127,6 +129,7 @@ class Sandbox:
         )
         self.partner_center = PartnerCenter(self.world, self.tokens, self.clock, self.faults, self.base_url)
         self.resolver = Resolver(self.world, self.faults)
+        self.webhooks = Webhooks(self.world, self.tokens, self.clock, self.base_url)
         self.dns = DnsServer(self.resolver, self.faults)
         self.addresses = Addresses(
             authority=self.base_url,
@@ -144,13 +147,14 @@ class Sandbox:
         routes: list[tuple[str, str, Handler | App]] = [
             (PATH, "partner_center", self.partner_center.handle),
             (DOCS_PATH, "partner_center", self.partner_center.handle),
+            (WEBHOOKS_PATH, "partner_center", self.webhooks.handle),
             ("/rdap", "rdap", rdap_handler(self.world, self.base_url)),
             ("/", "entra", self.entra.handle),
         ]
         if dataverse is not None:
             routes.insert(0, ("/api/data", "dataverse", dataverse))
         self.http = Dispatcher(routes, self.faults, self.clock)
-        self.control = control_app(self.world, self.faults, self.entra, self.resolver, control_router)
+        self.control = control_app(self.world, self.faults, self.entra, self.resolver, self.webhooks, control_router)
 
     def _dataverse(self) -> tuple[Any, Any]:
         if importlib.util.find_spec("hunter_orchestration.sandbox.dataverse") is None:

@@ -13,7 +13,7 @@ import struct
 from array import array
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +23,7 @@ import orjson
 from hunter_orchestration.sandbox.changes import advance_state, merge
 from hunter_orchestration.sandbox.clock import TICKS_PER_SECOND, Clock, stamp
 from hunter_orchestration.sandbox.names import Companies, Company, company, domain_of, mix
-from hunter_orchestration.sandbox.referral_kinds import DRAW, KIND_NUMBER, KINDS, NEW_STATES, STATE_NUMBER, STATES
+from hunter_orchestration.sandbox.referral_kinds import DRAW, KIND_NUMBER, KINDS, LIVE, NEW_STATES, STATE_NUMBER, STATES
 from hunter_orchestration.sandbox.referral_payloads import (
     ANSWER_WITHIN,
     DAY,
@@ -79,6 +79,7 @@ class World:
         self.setting = Setting(self._guid("organization", 0), str(1_000_000 + seed % 900_000), base)
         self._at_start = companies
         self._journal: IO[bytes] | None = None
+        self._watchers: list[Callable[[int, bool], None]] = []
         self.begin()
         if journal is not None:
             self._replay(journal)
@@ -308,7 +309,17 @@ class World:
         self._move(row, now)
         document["updatedDateTime"] = stamp(now)
         document["eTag"] = self.etag_of(row)
-        return self._keep(row, document)
+        self._keep(row, document)
+        self._tell(row, created=False)
+        return document
+
+    def watch(self, watcher: Callable[[int, bool], None]) -> None:
+        """Have ``watcher(row, created)`` called after every change."""
+        self._watchers.append(watcher)
+
+    def _tell(self, row: int, created: bool) -> None:
+        for watcher in self._watchers:
+            watcher(row, created)
 
     def _move(self, row: int, now: int) -> None:
         old = self._updated[row] << _ROW_BITS | row
@@ -317,7 +328,7 @@ class World:
         self._updated[row] = now
         insort(self.by_updated, now << _ROW_BITS | row)
 
-    def _keep(self, row: int, document: dict[str, Any]) -> dict[str, Any]:
+    def _keep(self, row: int, document: dict[str, Any]) -> None:
         state = (str(document.get("status")), str(document.get("substatus")))
         self._state[row] = STATE_NUMBER.get(state, self._state[row])
         self._written[row] = orjson.dumps(document)
@@ -335,7 +346,6 @@ class World:
             }
             self._journal.write(orjson.dumps({**line, "document": document}) + b"\n")
             self._journal.flush()
-        return document
 
     def add(
         self, document: dict[str, Any], *, when: int | None = None, company_index: int = 0, kind: int = GIVEN
@@ -363,6 +373,7 @@ class World:
             },
         }
         self._keep(row, document)
+        self._tell(row, created=True)
         return row
 
     def _index(self, row: int) -> None:
@@ -380,7 +391,7 @@ class World:
         """Add a generated referral, of a new company unless one is named; ``changes`` are merged into it."""
         now = self.clock.ticks() if when is None else when
         index = self.new_company() if company_index is None else company_index
-        number = KIND_NUMBER[kind] if kind else DRAW[self._row_hash(len(self._kind)) % len(DRAW)]
+        number = KIND_NUMBER[kind] if kind else LIVE[self._row_hash(len(self._kind)) % len(LIVE)]
         row = len(self._kind)
         template = payload(
             self.company(index),

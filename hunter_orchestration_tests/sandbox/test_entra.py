@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import msal
@@ -91,30 +91,38 @@ def test_client_credentials_open_dataverse_only_under_its_own_address(box: Runni
     )
 
 
+def _begun(box: RunningSandbox, app: Any) -> tuple[dict[str, Any], str]:
+    """A begun code flow, and the address a browser would be sent to."""
+    flow = app.initiate_auth_code_flow([], redirect_uri="http://127.0.0.1:9/auth/callback", response_mode="form_post")
+    return flow, flow["auth_uri"].replace("https://", "http://", 1)
+
+
+def _fields(page: str) -> dict[str, str]:
+    return dict(re.findall(r'name="(\w+)" value="([^"]*)"', page))
+
+
 def test_the_pages_sign_in_is_a_code_flow_with_pkce(box: RunningSandbox) -> None:
     box.configure("entra", consent="auto", page_role="viewer")
     app = _confidential(box)
-    flow = app.initiate_auth_code_flow([], redirect_uri="http://127.0.0.1:9/auth/callback")
-    address = flow["auth_uri"].replace("https://", "http://", 1)
-    answer = requests.get(address, allow_redirects=False, timeout=30)
-    assert answer.status_code == 302
-    back = {k: v[0] for k, v in parse_qs(urlsplit(answer.headers["Location"]).query).items()}
+    flow, address = _begun(box, app)
+    back = _fields(requests.get(address, timeout=30).text)
     result = app.acquire_token_by_auth_code_flow(flow, back)
     assert result["id_token_claims"]["preferred_username"] == "sila.yoneten@hunter-partner.example"
     assert result["id_token_claims"]["roles"] == ["viewer"]
-    assert "error" in app.acquire_token_by_auth_code_flow(
-        app.initiate_auth_code_flow([]) | {"state": flow["state"]}, back
-    )
+    assert app.acquire_token_by_auth_code_flow(flow, back)["error"] == "invalid_grant"
+    other, address = _begun(box, app)
+    back = _fields(requests.get(address, timeout=30).text)
+    assert app.acquire_token_by_auth_code_flow({**other, "code_verifier": "x" * 43}, back)["error"] == "invalid_grant"
 
 
 def test_the_sign_in_page_asks_who_it_is(box: RunningSandbox) -> None:
-    flow = _confidential(box).initiate_auth_code_flow([], redirect_uri="http://127.0.0.1:9/auth/callback")
-    address = flow["auth_uri"].replace("https://", "http://", 1)
+    _, address = _begun(box, _confidential(box))
     assert "Dünya Gezgin" in requests.get(address, timeout=30).text
-    chosen = requests.post(address, data={"as": "user"}, allow_redirects=False, timeout=30)
-    assert "code=" in chosen.headers["Location"]
-    cancelled = requests.post(address, data={"as": "nobody"}, allow_redirects=False, timeout=30)
-    assert "error=access_denied" in cancelled.headers["Location"]
+    assert "code" in _fields(requests.post(address, data={"as": "user"}, timeout=30).text)
+    assert _fields(requests.post(address, data={"as": "nobody"}, timeout=30).text)["error"] == "access_denied"
+    plain = address.replace("response_mode=form_post", "response_mode=query")
+    redirected = requests.post(plain, data={"as": "user"}, allow_redirects=False, timeout=30)
+    assert redirected.headers["Location"].startswith("http://127.0.0.1:9/auth/callback?code=")
 
 
 def test_tokens_verify_against_the_published_keys(box: RunningSandbox) -> None:
