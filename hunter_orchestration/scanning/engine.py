@@ -47,7 +47,7 @@ _LIMITED_TRIES = 7
 _PARKED_FACTOR = 4
 _GC_THRESHOLD = 50_000
 _MOST_DATAGRAM = 65_535
-_TIMER_ANSWER, _TIMER_SOCKET, _TIMER_AGAIN, _TIMER_TCP = range(4)
+_TIMER_ANSWER, _TIMER_SOCKET, _TIMER_AGAIN, _TIMER_TCP, _TIMER_PROBE = range(5)
 
 
 class Engine:
@@ -58,6 +58,7 @@ class Engine:
         concurrency: tasks at once.
         ceiling: most queries a second per resolver, 0 to adapt alone.
         cache: shared answers; give one to keep it between engines.
+        patience: seconds that silent resolvers are waited for before what is left fails.
 
     Raises:
         PermanentError: without a resolver.
@@ -70,11 +71,13 @@ class Engine:
         concurrency: int = 200,
         ceiling: float = 0,
         cache: AnswerCache | None = None,
+        patience: float = 5.0,
     ) -> None:
         self.resolvers = [Resolver(address, ceiling) for address in addresses]
         if not self.resolvers:
             raise PermanentError("No resolver is known.", "Set HUNTER_DNS_SERVERS, e.g. 127.0.0.1:5353.")
         self.concurrency = concurrency
+        self.patience = patience
         self.cache = cache if cache is not None else AnswerCache()
         self._poll = selectors.DefaultSelector()
         self._sockets: dict[int, tuple[socket.socket, Resolver]] = {}
@@ -179,10 +182,9 @@ class Engine:
         try:
             asked = running.generator.send(answers) if answers is not None else next(running.generator)
         except StopIteration as end:
-            self._active -= 1
             if running.internal:
-                self._parked -= 1
                 return
+            self._active -= 1
             seconds = self._now() - running.started
             self._finished.append(Finished(running.key, end.value, running.lookups, seconds))
             return
@@ -281,8 +283,8 @@ class Engine:
             return lookup.only, 0.0
         if len(self.resolvers) == 1:
             only = self.resolvers[0]
-            if not only.alive(now):
-                return None, -1.0
+            if not only.alive:
+                return None, self._dead_wait(now)
             wait = only.wait(now)
             return (only, 0.0) if wait <= 0 else (None, wait)
         best: Resolver | None = None
@@ -290,7 +292,7 @@ class Engine:
         alive = False
         previous = lookup.resolver
         for resolver in self.resolvers:
-            if not resolver.alive(now):
+            if not resolver.alive:
                 continue
             alive = True
             wait = resolver.wait(now)
@@ -307,7 +309,11 @@ class Engine:
                 best = resolver
         if best is not None:
             return best, 0.0
-        return None, (least_wait if alive else -1.0)
+        return None, (least_wait if alive else self._dead_wait(now))
+
+    def _dead_wait(self, now: float) -> float:
+        """All resolvers are silent: -1 to give up, else how long to wait for them."""
+        return -1.0 if now - max(resolver.dead_since for resolver in self.resolvers) > self.patience else 0.1
 
     def _send(self, lookup: Lookup, resolver: Resolver, now: float) -> None:
         index = 0 if len(self.resolvers) == 1 else self.resolvers.index(resolver)
@@ -472,6 +478,8 @@ class Engine:
             _, sequence, kind, subject = heappop(timers)
             if kind == _TIMER_SOCKET:
                 self._drop_socket(subject)
+            elif kind == _TIMER_PROBE:
+                self._probe(subject)
             elif kind == _TIMER_TCP:
                 if not subject[0].closed:
                     self._end_tcp(subject[0], subject[1], None, "tcp_timeout", now)
@@ -489,7 +497,7 @@ class Engine:
         lookup.timer = 0
         resolver.on_loss(now, lookup.task.heard)
         if resolver.suspect(now):
-            self._probe(resolver, now)
+            self._probe(resolver)
         # Under a limiter silence may be our own doing.
         most = max(lookup.most, _LIMITED_TRIES) if resolver.rate else lookup.most
         if lookup.tries >= most or now > lookup.task.ends_at:
@@ -506,24 +514,23 @@ class Engine:
                 self._parked += 1
         self._queue(lookup, first=True)
 
-    def _probe(self, resolver: Resolver, now: float) -> None:
+    def _probe(self, resolver: Resolver) -> None:
         """Ask a silent resolver for the root's name servers, which every one of them can tell."""
         resolver.probing = True
-
-        def asking() -> Task[None]:
-            answer = (yield [Question(".", NS, tries=2)])[0]
-            resolver.on_probe(self._now(), answer.rcode >= 0)
-
-        running = Running(None, asking(), now)
-        asked = next(running.generator)
-        running.answers, running.open = [None], 1
-        lookup = Lookup(".", asked[0], running, 0)
-        lookup.only = resolver
+        running = Running(None, self._probing(resolver), self._now())
         running.internal = True
-        self._active += 1
-        self._parked += 1
-        running.parked = 1
+        running.answers, running.open = [None], 1
+        lookup = Lookup(".", next(running.generator)[0], running, 0)
+        lookup.only = resolver
         self._queue(lookup, first=True)
+
+    def _probing(self, resolver: Resolver) -> Task[None]:
+        answer = (yield [Question(".", NS, tries=2)])[0]
+        now = self._now()
+        pause = resolver.on_probe(now, answer.rcode >= 0)
+        if pause:
+            self._sequence += 1
+            heappush(self._timers, (now + pause, self._sequence, _TIMER_PROBE, resolver))
 
     def _drop_socket(self, fd: int) -> None:
         entry = self._sockets.pop(fd, None)

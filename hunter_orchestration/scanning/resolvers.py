@@ -29,6 +29,7 @@ _LEAST_RATE = 20.0
 _GROWTH = 1.01
 _DEAD_AFTER = 24
 _QUIET_SECONDS = 1.0
+_FIRST_PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ class Resolver:
         self.srtt = 0.0
         self.rttvar = 0.0
         self.sent = self.answered = self.lost = self.refused = 0
-        self.dead_until = 0.0
-        self._dead_for = 1.0
+        self.dead_since = 0.0
+        self._dead_for = _FIRST_PAUSE
         self.probing = False
         self._silent = 0
         self._tokens = 4.0
@@ -125,9 +126,10 @@ class Resolver:
         """What is under way, weighed by how long an answer takes: the least is asked next."""
         return (self.in_flight + 1) * (self.srtt or 0.1)
 
-    def alive(self, now: float) -> bool:
-        """False while it is left alone after a streak of silence."""
-        return now >= self.dead_until
+    @property
+    def alive(self) -> bool:
+        """False from an unanswered probe to the next answer of any kind."""
+        return not self.dead_since
 
     def wait(self, now: float) -> float:
         """Seconds until another query may be sent; 0 for now, infinity while the window is full."""
@@ -152,9 +154,8 @@ class Resolver:
         self._period_answered += 1
         self._silent = 0
         self._last_answer = now
-        self._dead_for = 1.0
-        self.dead_until = 0.0
-        self.probing = False
+        self._dead_for = _FIRST_PAUSE
+        self.dead_since = 0.0
         if self.window < self.most_in_flight:
             self.window += 1 if not self.rate else 1 / self.window
         if round_trip is not None:
@@ -188,15 +189,22 @@ class Resolver:
 
     def suspect(self, now: float) -> bool:
         """Whether it has been silent for so long that it should be asked something it must know."""
-        return self._silent >= _DEAD_AFTER and now - self._last_answer > _QUIET_SECONDS and not self.probing
+        return self._silent >= _DEAD_AFTER and now - self._last_answer > _QUIET_SECONDS and self.alive and not self.probing
 
-    def on_probe(self, now: float, answered: bool) -> None:
-        """The end of such a question. Without an answer it is left alone for a while, longer each time."""
+    def on_probe(self, now: float, answered: bool) -> float:
+        """The end of such a question.
+
+        Returns:
+            Seconds until the next one, longer each time; 0 when it was answered.
+        """
         self.probing = False
         self._silent = 0
-        if not answered:
-            self.dead_until = now + self._dead_for
-            self._dead_for = min(self._dead_for * 2, 30.0)
+        if answered:
+            self.dead_since = 0.0
+            return 0.0
+        self.dead_since = self.dead_since or now
+        pause, self._dead_for = self._dead_for, min(self._dead_for * 2, 30.0)
+        return pause
 
     def _judge(self, now: float) -> None:
         """At the end of a period: slow down to what was delivered, or creep up."""

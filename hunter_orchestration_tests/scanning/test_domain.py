@@ -1,0 +1,214 @@
+"""One domain at a time, over real packets: who holds its mail, and how much may be said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hunter_orchestration.scanning.engine import Engine
+from hunter_orchestration.scanning.providers import ProviderTable, provider_table
+from hunter_orchestration.scanning.resolvers import parse_address
+from hunter_orchestration.scanning.scanner import scan_domains
+from hunter_orchestration_tests.scanning.dns_server import LoopbackDns, Special, rcode, serving, silence
+
+KEY = 'TXT "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQC"'
+OUTLOOK = "MX 0 firma-example.mail.protection.outlook.com."
+GATEWAY = "MX 10 mxa-0001.gslb.pphosted.com."
+SPF_M365 = 'TXT "v=spf1 include:spf.protection.outlook.com -all"'
+PROVIDERS = {
+    "spf.protection.outlook.com": ['TXT "v=spf1 ip4:192.0.2.0/24 -all"'],
+    "_spf.google.com": ['TXT "v=spf1 ip4:192.0.2.0/24 ~all"'],
+    "autodiscover.outlook.com": ["A 192.0.2.10"],
+    "ghs.googlehosted.com": ["A 192.0.2.11"],
+}
+
+
+def scan(records: dict[str, list[str]], special: dict[str, Special] | None = None, **options: Any) -> dict[str, Any]:
+    with serving(records=PROVIDERS | records, special=special or {}, **options) as server:
+        return scanned(server)
+
+
+def scanned(server: LoopbackDns, domain: str = "firma.example") -> dict[str, Any]:
+    with Engine([parse_address(server.address)], patience=0.1) as engine:
+        (findings,) = scan_domains(engine, [domain])
+    return findings
+
+
+@pytest.mark.parametrize(
+    ("mx", "provider"),
+    [
+        ([OUTLOOK], "M365"),
+        (["MX 0 firma-example.o-v1.mx.microsoft."], "M365"),
+        (["MX 1 ASPMX.L.GOOGLE.COM."], "Google"),
+        (["MX 1 smtp.google.com."], "Google"),
+        (["MX 10 mx.yandex.net."], "Yandex"),
+        (["MX 10 mx.zoho.eu."], "Zoho"),
+        (["MX 10 inbound-smtp.eu-west-1.amazonaws.com."], "Amazon"),
+        (["MX 10 mx.sendgrid.net."], "SendGrid"),
+        (["MX 10 mxa.mailgun.org."], "Mailgun"),
+        (["MX 10 mxs.mail.ru."], "Other"),
+        (["MX 10 mail.outlook.com.spoof.example."], "Other"),
+        (["MX 10 mx1.natrohost.com."], "Hosting"),
+        (["MX 10 mail.firma.example."], "Local"),
+        (["MX 5 firma-example.mail.protection.outlook.com.", "MX 10 d1a.ess.barracudanetworks.com."], "M365"),
+        ([OUTLOOK, "MX 32767 ms12345678.msv1.invalid."], "M365"),
+    ],
+)
+def test_the_provider_is_told_by_all_mx_hosts_label_by_label(mx: list[str], provider: str) -> None:
+    found = scan({"firma.example": mx, "mail.firma.example": ["A 192.0.2.5"]})
+    assert (found["provider"], found["mx_state"]) == (provider, "found")
+
+
+def test_a_gateway_beside_the_mailbox_provider_is_told() -> None:
+    found = scan({"firma.example": [OUTLOOK, "MX 10 d1a.ess.barracudanetworks.com."]})
+    assert (found["provider"], found["gateway"]) == ("M365", "Barracuda")
+
+
+def test_behind_a_gateway_two_tells_make_it_microsoft_365() -> None:
+    found = scan({"firma.example": [GATEWAY, SPF_M365, 'TXT "MS=ms12345678"']})
+    assert (found["provider"], found["gateway"]) == ("M365", "Proofpoint")
+
+
+@pytest.mark.parametrize("single", [SPF_M365, 'TXT "MS=ms12345678"'])
+def test_behind_a_gateway_one_tell_is_not_enough_for_microsoft_365(single: str) -> None:
+    found = scan({"firma.example": [GATEWAY, single]})
+    assert (found["provider"], found["gateway"], found["provider_certain"]) == ("Unknown", "Proofpoint", False)
+
+
+def test_behind_a_gateway_google_and_own_servers_are_found() -> None:
+    google = {"firma.example": [GATEWAY], "mail.firma.example": ["CNAME ghs.googlehosted.com."]}
+    assert scan(google)["provider"] == "Google"
+    own = {"firma.example": [GATEWAY], "mail.firma.example": ["A 192.0.2.5"]}
+    assert scan(own)["provider"] == "Local"
+
+
+def test_own_mx_with_a_hosters_spf_reverse_name_or_shared_server_is_hosting() -> None:
+    own = ["MX 10 mail.firma.example.", "A 192.0.2.5"]
+    by_spf = scan({"firma.example": [*own, 'TXT "v=spf1 include:spf.natrohost.com -all"']})
+    assert (by_spf["provider"], by_spf["hoster"]) == ("Hosting", "Natro")
+    pointer = {"5.2.0.192.in-addr.arpa": ["PTR web5.guzel.net.tr."], "mail.firma.example": ["A 192.0.2.5"]}
+    by_reverse = scan({"firma.example": own, **pointer})
+    assert (by_reverse["provider"], by_reverse["hoster"]) == ("Hosting", "Güzel Hosting")
+    shared = {"firma.example": [*own, "NS tr.dnsenable.com."], "mail.firma.example": ["A 192.0.2.5"]}
+    by_address = scan(shared)
+    assert (by_address["provider"], by_address["hoster"]) == ("Hosting", "İsimtescil")
+    apart = {"firma.example": [*own, "NS tr.dnsenable.com."], "mail.firma.example": ["A 192.0.2.99"]}
+    alone = scan(apart)
+    assert (alone["provider"], alone["hoster"], alone["dns_host"]) == ("Local", None, "İsimtescil")
+
+
+def test_a_null_mx_no_mx_and_no_domain_are_three_things() -> None:
+    assert scan({"firma.example": ["MX 0 ."]})["mx_state"] == "null"
+    absent = scan({"firma.example": ["A 192.0.2.1"]})
+    assert (absent["mx_state"], absent["implicit_mx"]) == ("absent", True)
+    gone = scan({})
+    assert (gone["mx_state"], gone["lookups"], gone["complete"]) == ("nxdomain", 1, True)
+    assert (gone["spf"]["state"], gone["dmarc"]["state"], gone["dkim_state"]) == ("none", "none", "absent")
+
+
+@pytest.mark.parametrize(("behaviour", "reason"), [(rcode(2), "servfail"), (silence, "timeout")])
+def test_a_domain_that_fails_is_unknown_and_soon_given_up(behaviour: Special, reason: str) -> None:
+    found = scan({"firma.example": [OUTLOOK]}, {"firma.example": behaviour})
+    states = (found["mx_state"], found["spf"]["state"], found["dmarc"]["state"], found["dkim_state"])
+    assert states == ("unknown", "unknown", "unknown", "unknown")
+    assert found["complete"] is False
+    assert found["unknown"][0]["reason"] == reason
+    assert found["lookups"] <= 2
+
+
+def test_one_failed_selector_ends_nothing_and_is_named() -> None:
+    records = {
+        "firma.example": [OUTLOOK],
+        "selector2._domainkey.firma.example": [KEY],
+        "_dmarc.firma.example": ['TXT "v=DMARC1; p=reject"'],
+    }
+    found = scan(records, {"selector1._domainkey.firma.example": rcode(2)})
+    assert found["dkim"] == {"selector2": "usable"}
+    assert found["dkim_unknown"] == ["selector1"]
+    assert (found["dkim_state"], found["dmarc"]["policy"], found["complete"]) == ("found", "reject", False)
+
+
+def test_dkim_is_unknown_when_a_selector_failed_and_none_was_found() -> None:
+    records = {"firma.example": [OUTLOOK], "other._domainkey.firma.example": [KEY]}
+    found = scan(records, {"selector1._domainkey.firma.example": rcode(2)})
+    assert found["dkim_state"] == "unknown"
+
+
+def test_no_domainkey_spares_every_selector() -> None:
+    with serving(records=PROVIDERS | {"firma.example": [OUTLOOK]}) as server:
+        found = scanned(server)
+        assert not [name for name, _ in server.asked if "._domainkey." in name]
+    assert found["dkim_state"] == "absent"
+
+
+def test_at_least_twenty_selectors_are_tried_before_dkim_is_absent() -> None:
+    records = PROVIDERS | {"firma.example": [OUTLOOK], "secret-selector._domainkey.firma.example": [KEY]}
+    with serving(records=records) as server:
+        found = scanned(server)
+        tried = {name for name, _ in server.asked if "._domainkey." in name}
+    assert found["dkim_state"] == "absent"
+    assert len(tried) >= 20
+
+
+@pytest.mark.parametrize("junk", ['TXT "v=spf1 -all"', KEY, 'TXT "junk"'])
+@pytest.mark.parametrize("owner", ["*.firma.example", "*._domainkey.firma.example"])
+def test_a_lying_wildcard_makes_no_key(owner: str, junk: str) -> None:
+    found = scan({"firma.example": [OUTLOOK], owner: [junk]})
+    assert (found["dkim"], found["dkim_state"]) == ({}, "absent")
+    assert found["dmarc"]["state"] == "none"
+
+
+def test_the_tenant_is_named_by_the_alias_of_a_key_in_either_style() -> None:
+    for target in ("contoso.onmicrosoft.com", "contoso.q-v1.dkim.mail.microsoft"):
+        alias = f"selector1-firma-example._domainkey.{target}"
+        records = {
+            "firma.example": [OUTLOOK],
+            "selector1._domainkey.firma.example": [f"CNAME {alias}."],
+            alias: [KEY],
+        }
+        found = scan(records)
+        assert (found["tenant_name"], found["dkim"]) == ("contoso", {"selector1": "usable"})
+
+
+def test_every_finding_keeps_its_evidence() -> None:
+    found = scan({"firma.example": [OUTLOOK, SPF_M365]})
+    by_question = {(item["name"], item["type"]): item for item in found["evidence"]}
+    mx = by_question["firma.example", "MX"]
+    assert (mx["state"], mx["records"], mx["ttl"]) == ("found", ["0 firma-example.mail.protection.outlook.com"], 300)
+    assert mx["resolver"].startswith("127.0.0.1:")
+    assert mx["at"] > 0
+    assert by_question["_dmarc.firma.example", "TXT"]["reason"] == "nxdomain"
+
+
+def test_64_kilobytes_of_text_are_bounded_in_what_is_kept() -> None:
+    big = " ".join(f'"{"x" * 250}"' for _ in range(258))
+    found = scan({"firma.example": [OUTLOOK, f"TXT {big}"]})
+    assert found["spf"]["state"] == "none"
+    assert sum(len(record) for item in found["evidence"] for record in item["records"]) < 30_000
+
+
+def test_control_characters_never_reach_the_findings() -> None:
+    found = scan({"firma.example": [OUTLOOK, 'TXT "v=spf1 \\000\\027[31m -all"']})
+    assert found["spf"]["state"] == "syntax"
+    assert "\x00" not in str(found)
+    assert "\x1b" not in str(found)
+
+
+def test_the_provider_table_refuses_a_row_without_source_or_with_a_taken_suffix() -> None:
+    from hunter_orchestration.errors import PermanentError
+
+    good = {"name": "A", "kind": "gateway", "mx": ["a.example"], "grade": "C", "source": "somewhere"}
+    with pytest.raises(PermanentError, match="B"):
+        ProviderTable({"services": [{**good, "name": "B", "source": ""}]})
+    with pytest.raises(PermanentError, match=r"a\.example"):
+        ProviderTable({"services": [good, {**good, "name": "B"}]})
+
+
+def test_every_provider_of_the_table_is_found_by_each_of_its_mx_suffixes() -> None:
+    table = provider_table()
+    for suffix, service in table.by["mx"].items():
+        assert table.match("mx", f"host.{suffix}") is service
+        assert table.match("mx", f"{suffix}.spoof.example") is None
+        if table.match("mx", suffix.partition(".")[2]) is None:
+            assert table.match("mx", f"not{suffix}") is None

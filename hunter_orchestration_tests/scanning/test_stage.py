@@ -1,0 +1,318 @@
+"""The stage on both databases: what is due is scanned once, kept with its history, and handed on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from hunter_orchestration.scanning import inputs_of, stage
+from hunter_orchestration.settings import Settings, load_settings
+from hunter_orchestration.store import Store, leads, scans
+from hunter_orchestration.store.tables.companies import companies
+from hunter_orchestration.store.tables.leads import leads as leads_table
+from hunter_orchestration.store.tables.scans import scan_changes
+from hunter_orchestration.store.tables.scans import scans as scans_table
+from hunter_orchestration.store.work import Window, utc_now
+from hunter_orchestration_tests.scanning.dns_server import LoopbackDns, rcode, serving, silence
+
+GOOGLE = ["MX 1 aspmx.l.google.com.", 'TXT "v=spf1 ip4:192.0.2.1 -all"']
+MICROSOFT = ["MX 0 a-example.mail.protection.outlook.com.", 'TXT "v=spf1 ip4:192.0.2.1 -all"']
+TENANT = "11111111-2222-3333-4444-555555555555"
+
+
+def given_companies(store: Store, *domains: str) -> None:
+    now = utc_now()
+    due = now - timedelta(minutes=5)
+    stamps = {"first_seen_at": now, "changed_at": now, "activity_at": now, "scan_due_at": due}
+    rows = [{"domain": d, "name": d, "name_source": "domain", "sources": {}, **stamps} for d in domains]
+    with store.write() as connection:
+        connection.execute(companies.insert(), rows)
+        leads.refresh(connection, domains)
+
+
+def settings_for(server: LoopbackDns, **more: Any) -> Settings:
+    return load_settings(dns_servers=[server.address], **more)
+
+
+def company(store: Store, domain: str) -> dict[str, Any]:
+    with store.read() as connection:
+        return dict(connection.execute(select(companies).where(companies.c.domain == domain)).mappings().one())
+
+
+def make_due(store: Store) -> None:
+    past = utc_now() - timedelta(minutes=1)
+    with store.write() as connection:
+        connection.execute(update(companies).values(scan_due_at=past, score_due_at=None))
+        connection.execute(update(scans_table).values(expires_at=past))
+
+
+def test_what_is_due_is_scanned_stored_scheduled_and_passed_on(store: Store) -> None:
+    given_companies(store, "a.example", "b.example")
+    with serving(records={"a.example": GOOGLE, "b.example": MICROSOFT}) as server:
+        result = stage.run(store, settings_for(server))
+    assert result.counts == {"picked": 2, "scanned": 2, "new": 2}
+    with store.read() as connection:
+        row = scans.current(connection, "a.example")
+        shown = connection.execute(select(leads_table.c.domain, leads_table.c.provider)).all()
+    assert row is not None
+    assert (row["provider"], row["mx_state"], row["spf_state"], row["complete"]) == ("Google", "found", "valid", True)
+    assert row["findings"]["domain"] == "a.example"
+    after = company(store, "a.example")
+    assert after["scan_due_at"] == row["expires_at"] > utc_now() + timedelta(days=6)
+    assert after["score_due_at"] is not None
+    assert sorted(map(tuple, shown)) == [("a.example", "Google"), ("b.example", "M365")]
+
+
+def test_a_second_run_finds_nothing_to_do(store: Store) -> None:
+    given_companies(store, "a.example")
+    with serving(records={"a.example": GOOGLE}) as server:
+        stage.run(store, settings_for(server))
+        asked = len(server.asked)
+        result = stage.run(store, settings_for(server))
+        assert len(server.asked) == asked
+    assert result.counts == {}
+
+
+def test_a_fresh_scan_is_not_repeated_unless_forced_or_in_a_window(store: Store) -> None:
+    given_companies(store, "a.example")
+    with serving(records={"a.example": GOOGLE}) as server:
+        settings = settings_for(server)
+        stage.run(store, settings)
+        assert stage.run(store, settings, domains=["a.example", "x.example"]).counts == {
+            "picked": 2,
+            "not_companies": 1,
+            "fresh": 1,
+        }
+        assert stage.run(store, settings, domains=["a.example"], force=True).counts["scanned"] == 1
+        now = utc_now()
+        window = Window(now - timedelta(days=1), now + timedelta(days=1))
+        assert stage.run(store, settings, window=window).counts["scanned"] == 1
+    with store.read() as connection:
+        assert [row["is_current"] for row in scans.history(connection, "a.example")] == [True, False, False]
+
+
+def test_a_change_is_kept_and_scoring_is_told_only_then(store: Store) -> None:
+    given_companies(store, "a.example")
+    records = {"a.example": list(GOOGLE)}
+    with serving(records=records) as server:
+        settings = settings_for(server)
+        stage.run(store, settings)
+        make_due(store)
+        assert stage.run(store, settings).counts == {"picked": 1, "scanned": 1, "unchanged": 1}
+        assert company(store, "a.example")["score_due_at"] is None
+        records["a.example"] = list(MICROSOFT)
+        records["_dmarc.a.example"] = ['TXT "v=DMARC1; p=reject"']
+        make_due(store)
+        assert stage.run(store, settings).counts["changed"] == 1
+    assert company(store, "a.example")["score_due_at"] is not None
+    with store.read() as connection:
+        changes = {row["kind"]: (row["old"], row["new"]) for row in scans.changes(connection, "a.example")}
+    assert changes["provider"] == ("Google", "M365")
+    assert changes["dmarc"] == ("none", "reject")
+    assert changes["mx"] == ("aspmx.l.google.com", "a-example.mail.protection.outlook.com")
+
+
+def test_a_dead_resolver_fails_the_run_and_changes_nothing(store: Store) -> None:
+    given_companies(store, "a.example", "b.example")
+    with serving(records={"a.example": GOOGLE, "b.example": MICROSOFT}) as server:
+        stage.run(store, settings_for(server))
+    make_due(store)
+    before = company(store, "a.example")
+    with serving(everything=silence) as dead, pytest.raises(stage.DeadResolverError, match=r"2 of 2"):
+        stage.run(store, settings_for(dead))
+    assert company(store, "a.example") == before
+    with store.read() as connection:
+        assert len(scans.history(connection, "a.example")) == 1
+        assert connection.execute(select(scan_changes)).all() == []
+
+
+def test_most_domains_failing_is_the_resolvers_fault(store: Store) -> None:
+    domains = [f"d{i}.example" for i in range(30)]
+    given_companies(store, *domains)
+    with serving(everything=rcode(2)) as server, pytest.raises(stage.DeadResolverError):
+        stage.run(store, settings_for(server))
+    assert company(store, "d0.example")["score_due_at"] is None
+
+
+def test_a_scan_that_failed_does_not_push_out_a_complete_one(store: Store) -> None:
+    given_companies(store, "a.example", "b.example")
+    with serving(records={"a.example": GOOGLE, "b.example": MICROSOFT}) as server:
+        settings = settings_for(server)
+        stage.run(store, settings)
+        make_due(store)
+        server.special["a.example"] = rcode(2)
+        result = stage.run(store, settings)
+    assert result.counts == {"picked": 2, "scanned": 1, "unchanged": 1, "kept": 1, "unknown": 1}
+    with store.read() as connection:
+        row = scans.current(connection, "a.example")
+        assert row is not None
+        assert row["provider"] == "Google"
+        assert len(scans.history(connection, "a.example")) == 2
+    assert company(store, "a.example")["scan_due_at"] < utc_now() + timedelta(hours=7)
+    assert company(store, "a.example")["score_due_at"] is None
+
+
+def test_a_domain_that_never_answered_is_kept_as_unknown_for_a_short_time(store: Store) -> None:
+    given_companies(store, "a.example", "b.example")
+    with serving(records={"b.example": MICROSOFT}, special={"a.example": rcode(2)}) as server:
+        stage.run(store, settings_for(server))
+    with store.read() as connection:
+        row = scans.current(connection, "a.example")
+    assert row is not None
+    assert inputs_of(row) == {
+        "provider": "Unknown",
+        "mx": None,
+        "spf": None,
+        "dkim": None,
+        "dmarc": None,
+        "spf_includes": 0,
+    }
+    assert row["expires_at"] < utc_now() + timedelta(hours=7)
+
+
+def test_a_stamp_set_during_the_scan_is_not_lost(store: Store) -> None:
+    given_companies(store, "a.example")
+    later = utc_now() - timedelta(seconds=1)
+
+    def meanwhile(_query: object, _wire: bytes) -> None:
+        with store.write() as connection:
+            connection.execute(update(companies).values(scan_due_at=later))
+
+    with serving(records={"a.example": GOOGLE}, special={"_dmarc.a.example": meanwhile}) as server:
+        stage.run(store, settings_for(server))
+    assert company(store, "a.example")["scan_due_at"] == later
+
+
+def test_workers_share_what_is_due(store: Store) -> None:
+    names = [f"d{i}.example" for i in range(6)]
+    given_companies(store, *names)
+    due = stage.due_domains(store)
+    assert sorted(due) == names
+    with serving(records=dict.fromkeys(names, GOOGLE)) as server:
+        for share in (due[:3], due[3:]):
+            assert stage.scan_chunk(store, settings_for(server), share).counts["scanned"] == 3
+    assert stage.due_domains(store) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"dmarc_state": "bad_policy", "dmarc_policy": "none"}, {"dmarc": "none"}),
+        ({"dmarc_state": "malformed"}, {"dmarc": "absent"}),
+        ({"dmarc_state": "none"}, {"dmarc": "absent"}),
+        ({"dmarc_state": "valid", "dmarc_policy": "reject"}, {"dmarc": "reject"}),
+        ({"mx_state": "null"}, {"mx": False}),
+        ({"mx_state": "nxdomain"}, {"mx": False}),
+        ({"spf_state": "multiple", "spf_includes": 2}, {"spf": True, "spf_includes": 2}),
+        ({"spf_state": "unknown", "spf_includes": None}, {"spf": None}),
+        ({"dkim_found": None}, {"dkim": None}),
+    ],
+)
+def test_scoring_reads_three_states(row: dict[str, Any], expected: dict[str, Any]) -> None:
+    whole = {
+        "provider": "Google",
+        "mx_state": "found",
+        "spf_state": "valid",
+        "spf_includes": 1,
+        "dkim_found": True,
+        "dmarc_state": "unknown",
+        "dmarc_policy": None,
+    }
+    assert inputs_of(whole | row).items() >= expected.items()
+
+
+class _Services(BaseHTTPRequestHandler):
+    """OpenID discovery and RDAP as Microsoft and registries answer them."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/a.example/v2.0/"):
+            issuer = f"https://login.microsoftonline.com/{TENANT}/v2.0"
+            self._send(200, {"issuer": issuer, "tenant_region_scope": "EU"})
+        elif "/v2.0/" in self.path:
+            self._send(400, {"error": "invalid_tenant", "error_description": "AADSTS90002"})
+        elif self.path == "/rdap/domain/a.example":
+            expires = (utc_now() + timedelta(days=10)).isoformat()
+            vcard = ["vcard", [["version", {}, "text", "4.0"], ["fn", {}, "text", "Kayıt A.Ş."]]]
+            self._send(
+                200,
+                {
+                    "events": [{"eventAction": "expiration", "eventDate": expires}],
+                    "entities": [{"roles": ["registrar"], "vcardArray": vcard}],
+                    "nameservers": [{"ldhName": "NS1.A.EXAMPLE."}],
+                },
+            )
+        elif self.path == "/rdap/domain/b.example":
+            self.send_response(302)
+            self.send_header("Location", "http://169.254.169.254/")
+            self.end_headers()
+        else:
+            self._send(404, {})
+
+    def _send(self, status: int, document: dict[str, Any]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def services() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Services)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_the_extended_set_is_stored_by_kind_and_a_tenant_counts_where_mail_agrees(store: Store) -> None:
+    given_companies(store, "a.example", "b.example")
+    records = {
+        "a.example": [*GOOGLE, 'TXT "MS=ms12345678"'],
+        "b.example": GOOGLE,
+        "_mta-sts.a.example": ['TXT "v=STSv1; id=1"'],
+    }
+    with serving(records=records) as server, services() as base:
+        settings = settings_for(server, authority_url=base, rdap_url=f"{base}/rdap")
+        result = stage.run(store, settings, extended=True)
+        assert result.counts["extended"] == 2
+        again = stage.run(store, settings, domains=["a.example"], force=True, extended=True)
+        assert again.counts["extended_fresh"] == 1
+    with store.read() as connection:
+        a, b = scans.details(connection, "a.example"), scans.details(connection, "b.example")
+        row = scans.current(connection, "a.example")
+        changes = [change["new"] for change in scans.changes(connection, "a.example")]
+    assert (a["tenant"]["state"], a["tenant"]["facts"]["tenant_id"]) == ("found", TENANT)
+    assert b["tenant"]["state"] == "absent"
+    assert (a["registration"]["facts"]["registrar"], a["registration"]["facts"]["name_servers"]) == (
+        "Kayıt A.Ş.",
+        ["ns1.a.example"],
+    )
+    assert b["registration"]["state"] == "unknown"
+    assert (a["mail_transport"]["facts"]["mta_sts"], b["mail_transport"]["state"]) == ("found", "absent")
+    assert a["network"]["state"] == "not_configured"
+    assert row is not None
+    assert (row["tenant_id"], row["tenant_agrees"], row["provider"]) == (TENANT, True, "Google")
+    assert any(text.startswith("expires ") for text in changes)
+
+
+def test_turkish_registrations_are_unknown_without_a_server_of_our_own() -> None:
+    from hunter_orchestration.scanning.lookup_services import registration
+
+    found = registration("", "firma.com.tr")
+    assert (found["state"], found["facts"]["reason"]) == ("unknown", "no RDAP service for this top-level domain")
