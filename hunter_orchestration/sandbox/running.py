@@ -28,6 +28,10 @@ class SandboxNotStartedError(TransientError):
     """The sandbox's process ended, or did not answer in time."""
 
 
+class _PortLostError(SandboxNotStartedError):
+    """One of its ports was taken."""
+
+
 class RunningSandbox:
     """Addresses of a running sandbox and what a test does with it. All calls go to the control port over HTTP.
 
@@ -224,13 +228,14 @@ def running_sandbox(
     Raises:
         SandboxNotStartedError: it did not answer within a minute.
     """
-    process, addresses = None, None
-    for _ in range(_TRIES if port_base is None else 1):
-        process, addresses = _started(port_base or _free_base(), companies, seed, now, live, state)
-        if addresses is not None:
+    for left in range(_TRIES - 1 if port_base is None else 0, -1, -1):
+        try:
+            process, addresses = _started(port_base or _free_base(), companies, seed, now, live, state)
             break
-    if process is None or addresses is None:
-        raise SandboxNotStartedError("The sandbox did not start.", "See its message on standard error.")
+        except _PortLostError:
+            # Somebody took a port between the look and the start.
+            if not left:
+                raise
     try:
         yield RunningSandbox(addresses, process)
     finally:
@@ -244,15 +249,15 @@ def running_sandbox(
 
 def _started(
     base: int, companies: int, seed: int, now: datetime | None, live: bool, state: Path | None
-) -> tuple[subprocess.Popen[bytes], dict[str, str] | None]:
+) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
     command = [sys.executable, "-m", "hunter_orchestration.sandbox", "--port-base", str(base)]
     command += ["--companies", str(companies), "--seed", str(seed)]
     command += ["--now", now.isoformat()] if now else []
     command += ["--live"] if live else []
     command += ["--state", str(state)] if state else []
-    # A file, not a pipe: what the sandbox prints can't block it.
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdout=output, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    # Files, not pipes: what the sandbox prints can't block it.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=output, stderr=errors, env={**os.environ, "PYTHONUNBUFFERED": "1"})
         until = time.monotonic() + _START_SECONDS
         while process.poll() is None and time.monotonic() < until:
             output.seek(0)
@@ -263,7 +268,10 @@ def _started(
             time.sleep(0.02)
         process.kill()
         process.wait()
-    return process, None
+        errors.seek(0)
+        said = errors.read().decode("utf-8", "replace").strip()
+    failure = _PortLostError if "--port-base" in said and process.returncode == 1 else SandboxNotStartedError
+    raise failure(f"The sandbox did not start: {said[-2000:] or 'it said nothing'}")
 
 
 def _free_base() -> int:
