@@ -106,7 +106,9 @@ def control_router(app: DataverseApp) -> APIRouter:
         return column
 
     def shown(table: Table, row: Row) -> dict[str, Any]:
-        return {k: v for k, v in app.queries.render(table, row, table.columns.values(), False).items() if v is not None}
+        return {
+            k: v for k, v in app.api.queries.render(table, row, table.columns.values(), False).items() if v is not None
+        }
 
     def refused(error: RefusedError) -> HTTPException:
         return HTTPException(409, {"status": error.status, "code": error.code, "message": error.message})
@@ -133,6 +135,7 @@ def control_router(app: DataverseApp) -> APIRouter:
             found.change_tracking = change.change_tracking
         if change.duplicate_detection is not None:
             found.duplicate_detection = change.duplicate_detection
+        app.org.defined(found)
         return {"change_tracking": found.change_tracking, "duplicate_detection": found.duplicate_detection}
 
     @router.get("/tables/{table}/rows", summary="Rows of a table, newest last")
@@ -148,7 +151,9 @@ def control_router(app: DataverseApp) -> APIRouter:
         found = table_of(table)
         try:
             with app.org.transaction():
-                return [app.records.create(found, b, person).id for b in (body if isinstance(body, list) else [body])]
+                return [
+                    app.api.records.create(found, b, person).id for b in (body if isinstance(body, list) else [body])
+                ]
         except RefusedError as error:
             raise refused(error) from error
 
@@ -161,7 +166,7 @@ def control_router(app: DataverseApp) -> APIRouter:
     async def edit(table: str, row: str, body: dict[str, Any]) -> dict[str, Any]:
         found = table_of(table)
         try:
-            return shown(found, app.records.update(row_of(found, row), found, body, person))
+            return shown(found, app.api.records.update(row_of(found, row), found, body, person))
         except RefusedError as error:
             raise refused(error) from error
 
@@ -169,7 +174,7 @@ def control_router(app: DataverseApp) -> APIRouter:
     async def delete(table: str, row: str) -> dict[str, bool]:
         found = table_of(table)
         try:
-            app.records.delete(found, row_of(found, row))
+            app.api.records.delete(found, row_of(found, row))
         except RefusedError as error:
             raise refused(error) from error
         return DONE
@@ -178,7 +183,7 @@ def control_router(app: DataverseApp) -> APIRouter:
     async def merge(table: str, row: str, body: Into) -> dict[str, bool]:
         found = table_of(table)
         try:
-            app.actions.join(found, row_of(found, body.into), row_of(found, row), None, person)
+            app.api.actions.join(found, row_of(found, body.into), row_of(found, row), None, person)
         except RefusedError as error:
             raise refused(error) from error
         return DONE
@@ -189,7 +194,7 @@ def control_router(app: DataverseApp) -> APIRouter:
         target = "teams" if body.owner in app.org.data["team"].rows else "systemusers"
         change = {"ownerid@odata.bind": f"/{target}({body.owner})"}
         try:
-            return shown(found, app.records.update(row_of(found, row), found, change, person))
+            return shown(found, app.api.records.update(row_of(found, row), found, change, person))
         except RefusedError as error:
             raise refused(error) from error
 
@@ -202,7 +207,7 @@ def control_router(app: DataverseApp) -> APIRouter:
             "Status": 3,
         }
         try:
-            made: dict[str, Any] = app.actions.qualify(row_of(table_of("lead"), row), given, person).body
+            made: dict[str, Any] = app.api.actions.qualify(row_of(table_of("lead"), row), given, person).body
         except RefusedError as error:
             raise refused(error) from error
         return made
@@ -214,7 +219,7 @@ def control_router(app: DataverseApp) -> APIRouter:
     @router.post("/opportunities/{row}/win", summary="Win an opportunity")
     async def win(row: str) -> dict[str, bool]:
         try:
-            app.actions.end(row_of(table_of("opportunity"), row), 3, {}, person, True)
+            app.api.actions.end(row_of(table_of("opportunity"), row), 3, {}, person, True)
         except RefusedError as error:
             raise refused(error) from error
         return DONE
@@ -222,7 +227,7 @@ def control_router(app: DataverseApp) -> APIRouter:
     @router.post("/opportunities/{row}/lose", summary="Lose an opportunity")
     async def lose(row: str) -> dict[str, bool]:
         try:
-            app.actions.end(row_of(table_of("opportunity"), row), 4, {}, person, False)
+            app.api.actions.end(row_of(table_of("opportunity"), row), 4, {}, person, False)
         except RefusedError as error:
             raise refused(error) from error
         return DONE
@@ -245,32 +250,37 @@ def control_router(app: DataverseApp) -> APIRouter:
         }
         try:
             found.add(column_of(found.name, entry))
+            app.org.defined(found)
         except RefusedError as error:
             raise refused(error) from error
         return {"name": entry["name"]}
 
     @router.patch("/tables/{table}/columns/{column}", summary="Shorten a column or make it required")
     async def change_column(table: str, column: str, body: ColumnChange) -> dict[str, Any]:
-        found = column_in(table_of(table), column)
+        holder = table_of(table)
+        found = column_in(holder, column)
         if body.max_length is not None:
             found.length = body.max_length
         if body.required is not None:
             found.required = body.required
             found.custom = True
+        app.org.defined(holder)
         return {"name": found.name, "max_length": found.length, "required": found.required}
 
     @router.delete("/tables/{table}/columns/{column}", summary="Remove a column")
     async def drop_column(table: str, column: str) -> dict[str, bool]:
         found = table_of(table)
         column_in(found, column)
-        found.drop(column)
+        app.org.drop_column(found, column)
         return DONE
 
     @router.delete("/tables/{table}/columns/{column}/options/{value}", summary="Remove a choice of a column")
     async def drop_option(table: str, column: str, value: int) -> dict[str, bool]:
-        found = column_in(table_of(table), column)
+        holder = table_of(table)
+        found = column_in(holder, column)
         found.options = [o for o in found.options if o.value != value]
         found.option_values.discard(value)
+        app.org.defined(holder)
         return DONE
 
     @router.patch("/tables/{table}/keys", summary="Set the index status of a table's alternate keys")
@@ -290,12 +300,14 @@ def control_router(app: DataverseApp) -> APIRouter:
         for key in list(found.keys.values()):
             app.org.deactivate(found, key, "Failed")
         found.keys.clear()
+        app.org.defined(found)
         return DONE
 
     @router.post("/change-tracking/expire", summary="Expire every delta token issued so far")
     async def expire() -> dict[str, bool]:
         app.org.version += 1
         app.org.oldest_token = app.org.version
+        app.org.defined(table_of("lead"))
         return DONE
 
     @router.post("/prepare", summary="Create Hunter's solution, columns and active keys")

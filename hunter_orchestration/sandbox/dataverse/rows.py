@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from hunter_orchestration.sandbox.clock import Clock
 from hunter_orchestration.sandbox.dataverse.errors import RefusedError
@@ -48,6 +48,16 @@ class Rows:
     writes: Counter[str] = field(default_factory=Counter)
 
 
+class Keeper(Protocol):
+    """Is told what was committed."""
+
+    def rows(self, touched: Iterable[tuple[Rows, str]]) -> None:
+        """These rows, by table and id, were written or deleted."""
+
+    def table(self, organisation: Organisation, table: Table) -> None:
+        """The definition of this table changed."""
+
+
 def folded(value: Any) -> Any:
     """The value as the database's collation compares it: text without case."""
     return value.casefold() if isinstance(value, str) else value
@@ -71,8 +81,9 @@ class Organisation:
         self.id = stable_id("organisation")
         self.business_unit = stable_id("businessunit", "root")
         self.application_user = stable_id("systemuser", "application")
+        self.keeper: Keeper | None = None
         self._numbers = itertools.count(1)
-        self._journal: list[tuple[Rows, str, Row | None, int]] = []
+        self._undoable: list[tuple[Rows, str, Row | None, int]] = []
         self._depth = 0
         for table in self.tables.values():
             self.adopt(table)
@@ -89,7 +100,7 @@ class Organisation:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing: what was written inside is undone when an error leaves the block. Nests."""
-        mark = len(self._journal)
+        mark = len(self._undoable)
         self._depth += 1
         try:
             yield
@@ -99,11 +110,21 @@ class Organisation:
         finally:
             self._depth -= 1
             if not self._depth:
-                self._journal.clear()
+                self._commit()
+
+    def _commit(self) -> None:
+        if self.keeper is not None and self._undoable:
+            touched = {(data.table.name, row_id): (data, row_id) for data, row_id, _, _ in self._undoable}
+            self.keeper.rows(touched.values())
+        self._undoable.clear()
+
+    def _written(self, data: Rows, row_id: str, before: Row | None) -> None:
+        """Remember how to undo the write that follows."""
+        self._undoable.append((data, row_id, before, len(data.deletions)))
 
     def _undo(self, mark: int) -> None:
-        while len(self._journal) > mark:
-            data, row_id, before, deletions = self._journal.pop()
+        while len(self._undoable) > mark:
+            data, row_id, before, deletions = self._undoable.pop()
             current = data.rows.get(row_id)
             if current is not None:
                 self._unlink(data, current)
@@ -112,6 +133,8 @@ class Organisation:
             if before is not None:
                 data.rows[row_id] = before
                 self._link(data, before)
+                if current is None:
+                    data.rows = dict(sorted(data.rows.items(), key=lambda item: item[1].number))
             del data.deletions[deletions:]
 
     def insert(self, table: Table, values: Values, row_id: str | None = None) -> Row:
@@ -128,10 +151,12 @@ class Organisation:
         values[table.id_column] = row_id
         row = Row(row_id, next(self._numbers), self.version, values)
         self._check_keys(data, row)
-        self._journal.append((data, row_id, None, len(data.deletions)))
+        self._written(data, row_id, None)
         data.rows[row_id] = row
         self._link(data, row)
         data.writes["create"] += 1
+        if not self._depth:
+            self._commit()
         return row
 
     def replace(self, table: Table, row: Row, changes: Values) -> Row:
@@ -147,22 +172,26 @@ class Organisation:
         self.version += 1
         new = Row(row.id, row.number, self.version, values)
         self._check_keys(data, new)
-        self._journal.append((data, row.id, row, len(data.deletions)))
+        self._written(data, row.id, row)
         self._unlink(data, row)
         data.rows[row.id] = new
         self._link(data, new)
         data.writes["update"] += 1
+        if not self._depth:
+            self._commit()
         return new
 
     def remove(self, table: Table, row: Row) -> None:
         """Delete a row and log it for change tracking."""
         data = self.data[table.name]
-        self._journal.append((data, row.id, row, len(data.deletions)))
+        self._written(data, row.id, row)
         self._unlink(data, row)
         del data.rows[row.id]
         self.version += 1
         data.deletions.append((self.version, row.id))
         data.writes["delete"] += 1
+        if not self._depth:
+            self._commit()
 
     def find_by_key(self, table: Table, values: Values) -> Row | None:
         """The row with these key values (by column name).
@@ -181,6 +210,35 @@ class Organisation:
                 return self.data[table.name].rows[found] if found else None
         raise KeyError(table.name)
 
+    def restore(self, data: Rows, row_id: str, row: Row | None, version: int) -> None:
+        """Put a row where a keeper says it stood; None: it was deleted at ``version``."""
+        self.version = max(self.version, version)
+        current = data.rows.pop(row_id, None)
+        if current is not None:
+            self._unlink(data, current)
+        if row is None:
+            data.deletions.append((version, row_id))
+            return
+        data.rows[row_id] = row
+        self._link(data, row)
+        self._numbers = itertools.count(max(row.number + 1, next(self._numbers)))
+
+    def defined(self, table: Table) -> None:
+        """Say that a table's columns, keys or switches changed."""
+        table.changed()
+        if self.keeper is not None:
+            self.keeper.table(self, table)
+
+    def drop_column(self, table: Table, name: str) -> None:
+        """Remove a column with its values and the keys that use it."""
+        column = table.columns[name]
+        for key in [k for k in table.keys.values() if name in k.columns]:
+            self.data[table.name].keys.pop(key.schema_name, None)
+        table.drop(name)
+        for row in self.data[table.name].rows.values():
+            row.values.pop(column.value_name, None)
+        self.defined(table)
+
     def activate(self, table: Table, key: AlternateKey) -> None:
         """Build a key's index; duplicates in the data make it Failed."""
         data = self.data[table.name]
@@ -192,15 +250,18 @@ class Organisation:
                 continue
             if value in found:
                 key.status = "Failed"
+                self.defined(table)
                 return
             found[value] = row.id
         data.keys[key.schema_name] = found
         key.status = "Active"
+        self.defined(table)
 
     def deactivate(self, table: Table, key: AlternateKey, status: str) -> None:
         """Take a key's index out of service."""
         self.data[table.name].keys.pop(key.schema_name, None)
         key.status = status
+        self.defined(table)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows written per table and kind, undone ones included."""

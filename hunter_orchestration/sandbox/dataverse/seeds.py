@@ -43,7 +43,7 @@ class Companies(Protocol):
     def companies(self) -> Sequence[Company]: ...
 
 
-def found(organisation: Organisation, records: Records) -> None:
+def found(organisation: Organisation) -> None:
     """The rows of a fresh organisation with Dynamics 365 Sales."""
     put = _Putter(organisation)
     put("businessunit", "root", name="Hunter Sandbox")

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -36,12 +37,14 @@ def running(
     world: Companies | None = None,
     tokens: TokenCheck | None = None,
     certificate: tuple[str, str] | None = None,
+    state: Path | None = None,
     **switches: Any,
 ) -> Iterator[Running]:
     """Serve from a thread until the block ends.
 
     Args:
         certificate: files of a certificate and its key, to speak TLS.
+        state: a folder that keeps the organisation.
         switches: settings that differ from the strict defaults.
     """
     listener = socket.socket()
@@ -49,7 +52,7 @@ def running(
     scheme = "https" if certificate else "http"
     url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
     clock, faults = Clock(), Faults()
-    app = DataverseApp(world, tokens, clock, faults, url, prepared=prepared)
+    app = DataverseApp(world, tokens, clock, faults, url, prepared=prepared, state=state)
     faults.configure("dataverse", switches)
     control = FastAPI()
     control.include_router(control_router(app), prefix="/dataverse")
@@ -74,6 +77,8 @@ def running(
                 raise RuntimeError("the emulator did not start")
         yield Running(url, app, clock, faults)
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         thread.join(5)
         listener.close()
+        if app.journal is not None:
+            app.journal.close()
