@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from hunter_orchestration.store.lead_filters import NOT_SCORED, LeadFilter, conditions
 from hunter_orchestration.store.tables.leads import COUNTED, lead_counts, leads
@@ -46,45 +46,36 @@ def facets(connection: Connection, wanted: LeadFilter) -> dict[str, list[tuple[s
     """For each counted column, its values with how many leads have them under the rest of the filter.
 
     A column's own filter is set aside, so that a reader sees what another choice would give. Most frequent first.
+    One pass over the combinations of values: one counts for a column when every other column's filter holds.
     """
-    if wanted.counted_only:
-        return _facets_of_counts(connection, wanted)
-    found: dict[str, list[tuple[str | None, int]]] = {}
-    for name in COUNTED:
-        column = leads.c[name]
-        query = select(column, func.count()).where(*conditions(connection, wanted.without(name))).group_by(column)
-        found[name] = _sorted((_told(name, value), int(number)) for value, number in connection.execute(query))
-    return found
-
-
-def _facets_of_counts(connection: Connection, wanted: LeadFilter) -> dict[str, list[tuple[str | None, int]]]:
-    """One pass over the combinations: a row counts for a column when every other column's filter holds."""
-    c = lead_counts.c
-    names = list(COUNTED)
-    filtered = {name: {_stored(name, value) for value in values} for name, values in wanted.values.items()}
-    found: dict[str, dict[str, int]] = {name: defaultdict(int) for name in names}
-    query = select(*(c[name] for name in names), func.sum(c.leads)).group_by(*(c[name] for name in names))
-    if len(filtered) > 1:
-        query = query.where(_all_but_one(wanted))
-    positions = {name: position for position, name in enumerate(names)}
-    checks = [(positions[name], values) for name, values in filtered.items()]
-    counts = [found[name] for name in names]
-    for row in connection.execute(query):
+    found: dict[str, dict[str, int]] = {name: defaultdict(int) for name in COUNTED}
+    checks = [
+        (COUNTED.index(name), {_stored(name, value) for value in values}) for name, values in wanted.values.items()
+    ]
+    counts = [found[name] for name in COUNTED]
+    for row in connection.execute(_combinations(wanted) if wanted.counted_only else _matching(connection, wanted)):
         number = int(row[-1])
-        if number <= 0:
+        failed = [position for position, values in checks if (row[position] or "") not in values]
+        if number <= 0 or len(failed) > 1:
             continue
-        failed = [position for position, values in checks if row[position] not in values]
-        if len(failed) > 1:
-            continue
-        if failed:
-            counts[failed[0]][row[failed[0]]] += number
-        else:
-            for position, values_counted in enumerate(counts):
-                values_counted[row[position]] += number
+        for position in failed or range(len(COUNTED)):
+            counts[position][row[position] or ""] += number
     return {
         name: _sorted((_told(name, value), number) for value, number in values.items())
         for name, values in found.items()
     }
+
+
+def _combinations(wanted: LeadFilter) -> Select[Any]:
+    columns = [lead_counts.c[name] for name in COUNTED]
+    query = select(*columns, func.sum(lead_counts.c.leads)).group_by(*columns)
+    return query.where(_all_but_one(wanted)) if len(wanted.values) > 1 else query
+
+
+def _matching(connection: Connection, wanted: LeadFilter) -> Select[Any]:
+    columns = [leads.c[name] for name in COUNTED]
+    free = conditions(connection, wanted, skip=tuple(wanted.values))
+    return select(*columns, func.count()).where(*free).group_by(*columns)
 
 
 def _all_but_one(wanted: LeadFilter) -> ColumnElement[bool]:

@@ -47,22 +47,6 @@ class LeadFilter:
         """Whether ``lead_counts`` alone can answer how many match."""
         return not self.words and not _others(self)
 
-    def without(self, column: str) -> LeadFilter:
-        """This filter with one column set free."""
-        kept = {name: wanted for name, wanted in self.values.items() if name != column}
-        return LeadFilter(
-            self.q,
-            kept,
-            self.complete,
-            self.score_min,
-            self.score_max,
-            self.first_seen_since,
-            self.changed_since,
-            self.expires_from,
-            self.expires_before,
-            self.domains,
-        )
-
 
 def one_of(column: ColumnElement[Any], wanted: tuple[str | None, ...], *, indexed: bool) -> ColumnElement[bool]:
     """``column`` holds one of the values. With ``indexed=False`` the planner can't pick the column's own index."""
@@ -100,11 +84,12 @@ def _others(wanted: LeadFilter, *, indexed: bool = True, sorted_by: str | None =
     return conditions
 
 
-def priority_range(priority: str | None) -> ColumnElement[bool]:
-    """The leads of one priority as a range of ``rank``, which every list index holds."""
+def priority_range(priority: str | None, *, indexed: bool = True) -> ColumnElement[bool]:
+    """The leads of one priority as a range of ``rank``, which every index of a filter column holds."""
+    rank = leads.c.rank if indexed else func.coalesce(leads.c.rank, leads.c.rank)
     number = int((priority or NOT_SCORED)[1])
     # A score is between -1 and 100, so a priority's ranks never reach its neighbour's.
-    return leads.c.rank.between(number * 1000 - 100, number * 1000 + 1)
+    return rank.between(number * 1000 - 100, number * 1000 + 1)
 
 
 def _escaped(word: str) -> str:
@@ -178,7 +163,7 @@ def residual(
 
 def _values(wanted: LeadFilter, skip: tuple[str, ...], *, indexed: bool) -> list[ColumnElement[bool]]:
     return [
-        or_(*(priority_range(value) for value in values))
+        or_(*(priority_range(value, indexed=indexed) for value in values))
         if name == "priority"
         else one_of(leads.c[name], values, indexed=indexed)
         for name, values in wanted.values.items()

@@ -266,14 +266,15 @@ def _ranked(connection: Connection, wanted: LeadFilter, order: Order) -> list[_S
     if driving:
         ranges = [(one_of(leads.c[driving], (value,), indexed=True),) for value in wanted.values[driving]]
     skip = (driving, "priority")
+    numbers = [int((one or NOT_SCORED)[1]) for one in wanted.values.get("priority", _PRIORITIES)]
     if order.sort == "priority":
-        narrowed: list[_Fixed] = [(priority_range(one),) for one in wanted.values.get("priority", ())] or [()]
+        by_priority = "priority" in wanted.values or wanted.score_min is not None or wanted.score_max is not None
+        narrowed: list[_Fixed] = [_scores(wanted, number) for number in numbers] if by_priority else [()]
         return [
             _Stream("rank", (*fixed, *more), by_rank, order.descending, skip=skip)
             for fixed in ranges
             for more in narrowed
         ]
-    numbers = [int((one or NOT_SCORED)[1]) for one in wanted.values.get("priority", _PRIORITIES)]
     return [
         _Stream("score", (*fixed, *_scores(wanted, number)), by_rank, not order.descending, number, skip)
         for fixed in ranges

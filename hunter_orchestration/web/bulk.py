@@ -99,10 +99,12 @@ class BulkWorker:
         """One run; whether to go on."""
         context = self._context
         push = row["action"] == "push"
-        run = context.dagster.launch(
+        run = launching.launch(
+            context,
+            row["requested_by"],
             launching.PUSH if push else launching.RESCAN,
             config=launching.push_config(piece) if push else launching.rescan_config(piece),
-            tags={"requested_by": row["requested_by"], "source": "page", "bulk_action": str(bulk_id)},
+            tags={"hunter/bulk_action": str(bulk_id)},
         )
         with context.store.write() as connection:
             still = page_state.change_bulk(connection, bulk_id, state="running", run_id=run.id)

@@ -50,6 +50,11 @@ class Kept:
             self._items[key] = (version, now, value)
         return value
 
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._items.clear()
+
 
 @dataclass
 class Context:

@@ -139,12 +139,20 @@ class DagsterClient:
         return _run(answered)
 
     def runs(
-        self, limit: int, cursor: str | None = None, *, job: str | None = None, states: Sequence[str] = ()
+        self,
+        limit: int,
+        cursor: str | None = None,
+        *,
+        job: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        states: Sequence[str] = (),
     ) -> list[Run]:
         """Runs, newest first; ``cursor`` is the id of the last one of the page before."""
         wanted: dict[str, Any] = {}
         if job is not None:
             wanted["pipelineName"] = job
+        if tags:
+            wanted["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
         if states:
             wanted["statuses"] = list(states)
         answered = self._ask(_MANY, {"filter": wanted, "limit": limit, "cursor": cursor})["runsOrError"]
@@ -221,7 +229,7 @@ def _run(found: Mapping[str, Any]) -> Run:
     tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
     return Run(
         id=found["runId"],
-        job=found["jobName"],
+        job=tags.get("hunter/job") or found["jobName"],
         state=_STATES.get(found["status"], "queued"),
         started_at=_time(found["startTime"] or found.get("creationTime")),
         finished_at=_time(found["endTime"]),

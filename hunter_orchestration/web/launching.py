@@ -14,9 +14,11 @@ from hunter_orchestration.web.people import Person
 SYNC = "sync_referrals"
 PUSH = "push_leads"
 RESCAN = "rescan_domains"
-IMPORT = "import_file"
+IMPORT = "import_leads"
 PULL = "pull_dynamics"
 RECONCILE = "reconcile_dynamics"
+
+_WITHOUT_DAYS = frozenset({PULL, RECONCILE})
 
 
 def launch(
@@ -25,37 +27,33 @@ def launch(
     job: str,
     *,
     config: Mapping[str, Any] | None = None,
-    selection: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
 ) -> Run:
-    """Start a run, and tell every page."""
-    tagged = {"requested_by": by, "source": "page", **(tags or {})}
-    run = context.dagster.launch(job, config=config, selection=selection, tags=tagged)
+    """Start a run that takes up what is due, and tell every page."""
+    tagged = {"requested_by": by, "source": "page", "hunter/job": job, "hunter/tick": "1", **(tags or {})}
+    if job not in _WITHOUT_DAYS:
+        today = utc_now().date().isoformat()
+        tagged |= {"dagster/asset_partition_range_start": today, "dagster/asset_partition_range_end": today}
+    run = context.dagster.launch(job, config=config, tags=tagged)
     context.tell("run_started", run.id, {"run_id": run.id, "job": job, "requested_by": by})
     return run
 
 
-def launch_or_join(context: Context, by: str, job: str, tags: Mapping[str, str] | None = None) -> tuple[Run, bool]:
+def launch_or_join(context: Context, by: str, job: str) -> tuple[Run, bool]:
     """Start a run of a job unless one is at work; whether it was.
 
     Two clicks at once in this server are told of one run; two servers are kept apart by the stage's own lease.
     """
     with context.launching:
-        running = context.dagster.runs(1, job=job, states=OPEN)
+        running = context.dagster.runs(1, tags={"hunter/job": job}, states=OPEN)
         if running:
             return running[0], True
-        return launch(context, by, job, tags=tags), False
-
-
-def today_tags() -> dict[str, str]:
-    """Partition tags of a run over today."""
-    day = utc_now().date().isoformat()
-    return {"dagster/asset_partition_range_start": day, "dagster/asset_partition_range_end": day}
+        return launch(context, by, job), False
 
 
 def sync_referrals(context: Context, person: Person) -> models.RunAnswer:
     """Pull referrals now, or join the run that is doing so."""
-    run, joined = launch_or_join(context, person.id, SYNC, today_tags())
+    run, joined = launch_or_join(context, person.id, SYNC)
     return answer(context, run, joined=joined)
 
 

@@ -80,6 +80,7 @@ leads = Table(
             "dynamics_state",
             "country",
             "source",
+            "complete",
         )
     ),
 )

@@ -375,7 +375,7 @@ def mend(
     response.status_code = 202
 
     def act() -> dict[str, Any]:
-        config = {"ops": {"crm_differences": {"config": {"mend": True}}}}
+        config = {"ops": {"dynamics_differences": {"config": {"mend": True}}}}
         run = launching.launch(hunter, person.id, launching.RECONCILE, config=config)
         return launching.answer(hunter, run).model_dump(mode="json")
 

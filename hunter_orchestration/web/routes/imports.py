@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,7 +12,6 @@ from pydantic import BaseModel, Field
 from hunter_orchestration.store import page_state
 from hunter_orchestration.web import cursors, launching, models
 from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, Viewer, once
-from hunter_orchestration.web.exports import safe
 from hunter_orchestration.web.models import Asked, Line
 from hunter_orchestration.web.problems import ProblemError, not_found
 
@@ -111,12 +109,11 @@ def upload(hunter: Hunter, person: Seller, file: UploadFile) -> Import:
     from hunter_orchestration.companies import imports
 
     hunter.limit(person, "upload", 20)
-    import_id = imports.upload(
-        hunter.store, hunter.settings, (file.filename or "file")[:200], file.file, actor=person.id
-    )
+    name = (file.filename or "file")[:200]
+    import_id = imports.receive(hunter.store, hunter.settings.home, name, file.file, person.id)
     row = _existing(hunter, import_id)
     hunter.tell("import_progress", str(import_id), {"state": row["state"]})
-    return _import(row, imports.preview(hunter.store, hunter.settings, import_id))
+    return _import(row, imports.preview_of(hunter.store, hunter.settings.home, import_id))
 
 
 @router.get("", summary="List imports")
@@ -147,7 +144,19 @@ def preview(hunter: Hunter, _person: Seller, import_id: int) -> Preview:
     from hunter_orchestration.companies import imports
 
     _existing(hunter, import_id)
-    return Preview.model_validate(imports.preview(hunter.store, hunter.settings, import_id), from_attributes=True)
+    return Preview.model_validate(
+        imports.preview_of(hunter.store, hunter.settings.home, import_id), from_attributes=True
+    )
+
+
+@router.post("/{import_id}/cancel", summary="Stop an import")
+def cancel(hunter: Hunter, _person: Seller, import_id: int, _body: models.Nothing | None = None) -> Import:
+    """What was taken in stays; an import that is over stays as it was."""
+    from hunter_orchestration.companies import imports
+
+    _existing(hunter, import_id)
+    imports.cancel(hunter.store, import_id)
+    return _import(_existing(hunter, import_id))
 
 
 @router.post("/{import_id}/start", status_code=202, summary="Take a file in")
@@ -171,7 +180,8 @@ def start(
         if row["state"] == "running":
             raise ProblemError(409, "already_running", f"{row['filename']} is being read already.")
         if asked.columns is not None:
-            imports.confirm(hunter.store, import_id, asked.columns)
+            chosen = {field: heading for field, heading in asked.columns.items() if heading}
+            imports.choose_columns(hunter.store, hunter.settings.home, import_id, chosen)
         config = {"ops": {"import_file": {"config": {"import_id": import_id}}}}
         run = launching.launch(hunter, person.id, launching.IMPORT, config=config)
         told = launching.answer(hunter, run).run
@@ -211,32 +221,8 @@ def rejects_csv(hunter: Hunter, person: Seller, import_id: int) -> StreamingResp
     """Every rejected row with line, reason and its cells, to be mended and uploaded again."""
     hunter.limit(person, "export", 6)
     _existing(hunter, import_id)
+    from hunter_orchestration.companies import imports
+
+    pieces = imports.rejects_csv(hunter.store, import_id)
     headers = {"Content-Disposition": f'attachment; filename="import-{import_id}-rejects.csv"'}
-    return StreamingResponse(_pieces(hunter, import_id), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _pieces(hunter: Context, import_id: int) -> Iterator[bytes]:
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=";", lineterminator="\r\n")
-    buffer.write("\ufeff")
-    after, headings = 0, None
-    with hunter.read() as connection:
-        while rows := page_state.rejects_of(connection, import_id, 1000, after):
-            for row in rows:
-                cells = row["row"] if isinstance(row["row"], dict) else dict(enumerate(row["row"] or ()))
-                if headings is None:
-                    headings = list(cells)
-                    writer.writerow(["line", "reason", "detail", *(safe(str(heading)) for heading in headings)])
-                values = [row["detail"], *(cells.get(heading) for heading in headings)]
-                texts = (safe("" if one is None else str(one)) for one in values)
-                writer.writerow([row["line"], row["reason"], *texts])
-            after = rows[-1]["line"]
-            yield buffer.getvalue().encode()
-            buffer.seek(0)
-            buffer.truncate()
-    if headings is None:
-        writer.writerow(["line", "reason", "detail"])
-        yield buffer.getvalue().encode()
+    return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)

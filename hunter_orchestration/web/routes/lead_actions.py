@@ -93,11 +93,11 @@ def add(
     response.status_code = 202
 
     def act() -> dict[str, Any]:
-        from hunter_orchestration.companies import intake
+        from hunter_orchestration.companies import imports
 
-        record = body.model_dump()
-        domain, raw_lead_id = intake.add(hunter.store, "api", record, actor=person.id)
-        return Added(domain=domain, raw_lead_id=raw_lead_id, run=started(hunter, person)).model_dump(mode="json")
+        added = imports.add_lead(hunter.store, body.model_dump(exclude_none=True), "api")
+        run = started(hunter, person)
+        return Added(domain=added.domain, raw_lead_id=added.raw_lead_id, run=run).model_dump(mode="json")
 
     return Added.model_validate(once(hunter, person, key, request, body.model_dump(), response, act))
 
@@ -112,7 +112,7 @@ def edit(hunter: Hunter, person: Seller, domain: str, body: Edits) -> models.Lea
         raise ProblemError(422, "invalid", "No field to set.")
     with hunter.read() as connection:
         known, _merged = standing(connection, domain)
-    decisions.edit(hunter.store, known, fields, actor=person.id)
+    decisions.edit(hunter.store, known, fields, person.id)
     hunter.tell("leads_changed", known, {"domains": [known]})
     with hunter.read() as connection:
         return detail(hunter, connection, known)
@@ -151,7 +151,7 @@ def merge(hunter: Hunter, person: Seller, domain: str, body: MergeBody) -> Merge
         winner, _merged = standing(connection, known_domain(body.into))
     if loser == winner:
         raise ProblemError(422, "invalid", "A lead can't be merged into itself.")
-    merge_id = decisions.merge(hunter.store, loser, winner, actor=person.id)
+    merge_id = decisions.merge(hunter.store, loser, winner, person.id)
     hunter.tell("leads_changed", winner, {"domains": [loser, winner]})
     return Merged(merge_id=int(merge_id))
 
@@ -161,6 +161,6 @@ def undo(hunter: Hunter, person: Admin, merge_id: int, _body: models.Nothing | N
     """Both companies stand again as before."""
     from hunter_orchestration.companies import decisions
 
-    decisions.undo_merge(hunter.store, merge_id, actor=person.id)
+    decisions.undo_merge(hunter.store, merge_id, person.id)
     hunter.tell("leads_changed", None, {"merge_id": merge_id})
     return Merged(merge_id=merge_id)

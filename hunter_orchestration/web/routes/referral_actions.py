@@ -37,8 +37,7 @@ def suggestions(hunter: Hunter, _person: Viewer, referral_id: str) -> Suggestion
     from hunter_orchestration.companies import matching
 
     row = _existing(hunter, referral_id)
-    with hunter.read() as connection:
-        found = matching.suggestions(connection, row["id"])
+    found = matching.suggestions(hunter.store, row["id"])
     return Suggestions(items=[Suggestion.model_validate(one, from_attributes=True) for one in found])
 
 
@@ -48,7 +47,7 @@ def link(hunter: Hunter, person: Seller, referral_id: str, body: LinkBody) -> mo
     from hunter_orchestration.companies import decisions
 
     row = _existing(hunter, referral_id)
-    decisions.link(hunter.store, row["id"], known_domain(body.domain), actor=person.id)
+    decisions.link(hunter.store, row["id"], known_domain(body.domain), person.id)
     return _after(hunter, row["id"])
 
 
@@ -60,7 +59,7 @@ def unlink(
     from hunter_orchestration.companies import decisions
 
     row = _existing(hunter, referral_id)
-    decisions.unlink(hunter.store, row["id"], actor=person.id)
+    decisions.unlink(hunter.store, row["id"], person.id)
     return _after(hunter, row["id"])
 
 
@@ -70,7 +69,7 @@ def create_lead(hunter: Hunter, person: Seller, referral_id: str, body: LinkBody
     from hunter_orchestration.companies import decisions
 
     row = _existing(hunter, referral_id)
-    decisions.create_lead(hunter.store, row["id"], known_domain(body.domain), actor=person.id)
+    decisions.create_lead(hunter.store, row["id"], known_domain(body.domain), person.id)
     return _after(hunter, row["id"])
 
 

@@ -95,7 +95,7 @@ async def leads(request: Request, hunter: Hunter) -> Received:
     if signature is None or not hmac.compare_digest(signature[1].lower(), wanted):
         raise _refused("X-Hunter-Signature does not fit the body.")
     try:
-        record: dict[str, Any] = NewLead.model_validate(orjson.loads(body)).model_dump()
+        record: dict[str, Any] = NewLead.model_validate(orjson.loads(body)).model_dump(exclude_none=True)
     except (orjson.JSONDecodeError, ValidationError):
         raise ProblemError(422, "invalid", "The body is no lead as POST /leads takes it.") from None
     await anyio.to_thread.run_sync(_take_lead, hunter, record)
@@ -103,7 +103,7 @@ async def leads(request: Request, hunter: Hunter) -> Received:
 
 
 def _take_lead(hunter: Context, record: dict[str, Any]) -> None:
-    from hunter_orchestration.companies import intake
+    from hunter_orchestration.companies import imports
 
-    intake.add(hunter.store, "webhook", record, actor=_FORM.id)
+    imports.add_lead(hunter.store, record, "webhook")
     started(hunter, _FORM)

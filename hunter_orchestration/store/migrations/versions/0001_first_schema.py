@@ -459,6 +459,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_leads_changed_at", "leads", ["changed_at", "domain"], unique=False)
     op.create_index("ix_leads_commercial_segment", "leads", ["commercial_segment", "rank", "domain"], unique=False)
+    op.create_index("ix_leads_complete", "leads", ["complete", "rank", "domain"], unique=False)
     op.create_index("ix_leads_country", "leads", ["country", "rank", "domain"], unique=False)
     op.create_index("ix_leads_deal_value", "leads", ["deal_value", "domain"], unique=False)
     op.create_index("ix_leads_dynamics_state", "leads", ["dynamics_state", "rank", "domain"], unique=False)
