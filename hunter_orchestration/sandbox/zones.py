@@ -269,6 +269,9 @@ class _Builder:
         redirect = any(m.startswith("redirect=") for m in self.mechanisms)
         text = " ".join(["v=spf1", *self.mechanisms, *([] if redirect else [final])])
         category, roll, state = self.truth.category, self.rng.random(), "valid"
+        if category == "hosting_own":
+            # SPF is half of what tells the hoster here, so it is whole.
+            roll = max(roll, 0.29)
         if category == "nullmx":
             text, final = "v=spf1 -all", "-all"
         if (category == "nomx" and roll < 0.6) or roll < 0.16:
