@@ -110,12 +110,14 @@ def _line(value: object) -> str | None:
     text = _scalar(value)
     if text is None:
         return None
-    return _CONTROL.sub(" ", text).strip()[:_LINE_LIMIT] or None
+    if not text.isprintable():
+        text = _CONTROL.sub(" ", text)
+    return text.strip()[:_LINE_LIMIT] or None
 
 
 def _name(value: object) -> str | None:
     text = _scalar(value)
-    return _line(html.unescape(text)) if text is not None else None
+    return None if text is None else _line(html.unescape(text) if "&" in text else text)
 
 
 def _key(value: object) -> str | None:
@@ -202,7 +204,9 @@ class Member(_Resource):
     email: Line = None
     phone_number: Line = None
     title: Name = None
-    contact_preference: Annotated[ContactPreference, BeforeValidator(_object)] = ContactPreference()
+    contact_preference: Annotated[ContactPreference, BeforeValidator(_object)] = Field(
+        default_factory=ContactPreference
+    )
 
 
 class ProfileId(_Resource):
@@ -217,7 +221,7 @@ class CustomerProfile(_Resource):
     tenant_id: Line = Field(
         default=None, validation_alias=AliasChoices("tenantId", "TenantId", "customerTenantId", "entraTenantId")
     )
-    address: Annotated[Address, BeforeValidator(_object)] = Address()
+    address: Annotated[Address, BeforeValidator(_object)] = Field(default_factory=Address)
     team: Annotated[list[Member], BeforeValidator(_objects)] = Field(default_factory=list)
     ids: Annotated[list[ProfileId], BeforeValidator(_objects)] = Field(default_factory=list)
 
@@ -265,7 +269,7 @@ class Details(_Resource):
     closing_date_time: Stamp = None
     customer_action: Line = None
     website: Line = None
-    requirements: Annotated[Requirements, BeforeValidator(_object)] = Requirements()
+    requirements: Annotated[Requirements, BeforeValidator(_object)] = Field(default_factory=Requirements)
 
 
 class Inviter(_Resource):
@@ -276,7 +280,7 @@ class Inviter(_Resource):
 class InviteContext(_Resource):
     notes: Prose = None
     assistance_request_code: Line = None
-    invited_by: Annotated[Inviter, BeforeValidator(_object)] = Inviter()
+    invited_by: Annotated[Inviter, BeforeValidator(_object)] = Field(default_factory=Inviter)
 
 
 class LooseContact(_Resource):
@@ -307,11 +311,11 @@ class Referral(_Resource):
     qualification: KeyText = None
     direction: KeyText = None
     etag: Line = Field(default=None, validation_alias=AliasChoices("eTag", "ETag", "etag", "@odata.etag"))
-    customer_profile: Annotated[CustomerProfile, BeforeValidator(_object)] = CustomerProfile()
-    consent: Annotated[Consent, BeforeValidator(_object)] = Consent()
-    details: Annotated[Details, BeforeValidator(_object)] = Details()
-    invite_context: Annotated[InviteContext, BeforeValidator(_object)] = InviteContext()
-    contact: Annotated[LooseContact, BeforeValidator(_object)] = LooseContact()
+    customer_profile: Annotated[CustomerProfile, BeforeValidator(_object)] = Field(default_factory=CustomerProfile)
+    consent: Annotated[Consent, BeforeValidator(_object)] = Field(default_factory=Consent)
+    details: Annotated[Details, BeforeValidator(_object)] = Field(default_factory=Details)
+    invite_context: Annotated[InviteContext, BeforeValidator(_object)] = Field(default_factory=InviteContext)
+    contact: Annotated[LooseContact, BeforeValidator(_object)] = Field(default_factory=LooseContact)
     email: Line = None
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -50,14 +51,46 @@ def read_referrals(
         reading = _Reading(store, token, reader_version)
         reading.retry_quarantine()
         done = 0
-        for chunk in reading.chunks(window):
+        for chunk in _ahead(reading.chunks(window)):
             reading.take(chunk)
-            done += len(chunk)
+            done += chunk.rows
             if progress:
                 progress(done, None)
     result = reading.result
     result.facts["unknown_values"] = {name: sorted(values) for name, values in sorted(reading.unknown.items())}
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    """A chunk of payloads in the order of the source's stamps, each as a record or as the reason why not."""
+
+    rows: int
+    good: list[tuple[Mapping[str, Any], ReferralRecord]]
+    bad: list[tuple[Mapping[str, Any], UnreadableError]]
+
+
+def _understood(rows: Sequence[Mapping[str, Any]]) -> _Understood:
+    chunk = _Understood(len(rows), [], [])
+    for row in sorted(rows, key=_order):
+        try:
+            chunk.good.append((row, read(row["payload"])))
+        except UnreadableError as error:
+            chunk.bad.append((row, error))
+    return chunk
+
+
+def _ahead(chunks: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[_Understood]:
+    """Chunks understood one ahead of the caller, who waits for the database meanwhile."""
+    with ThreadPoolExecutor(1, thread_name_prefix="read-referrals") as pool:
+        waiting: Future[_Understood] | None = None
+        for chunk in chunks:
+            coming = pool.submit(_understood, chunk)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()
 
 
 class _Reading:
@@ -117,26 +150,16 @@ class _Reading:
             if forced := [row for row in rows if row["processed_at"] < started]:
                 yield forced
 
-    def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Read one chunk and write all that comes of it in one transaction."""
+    def take(self, chunk: _Understood) -> None:
+        """Write all that comes of one chunk in one transaction."""
         now = utc_now()
-        ordered = sorted(rows, key=_order)
-        read_rows: list[tuple[Mapping[str, Any], ReferralRecord]] = []
-        bad: list[tuple[Mapping[str, Any], UnreadableError]] = []
         outcomes: dict[str, list[tuple[int, datetime]]] = defaultdict(list)
-        for row in ordered:
-            try:
-                record = read(row["payload"])
-            except UnreadableError as error:
-                bad.append((row, error))
-                continue
-            read_rows.append((row, record))
         with self.store.write() as connection:
             renew_lease(connection, LEASE, self.token)
-            self._save(connection, read_rows, bad, outcomes, now)
+            self._save(connection, chunk.good, chunk.bad, outcomes, now)
             for outcome, marks in outcomes.items():
                 raw_leads.mark_read(connection, marks, outcome, reader_version=self.version, now=now)
-        self.result.add("picked", len(rows))
+        self.result.add("picked", chunk.rows)
         for outcome, marks in outcomes.items():
             self.result.add(outcome, len(marks))
 

@@ -7,12 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, tuple_, update
 
 from hunter_orchestration.store.tables.ingestion import raw_leads
 from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration.store.upsert import upsert
 from hunter_orchestration.store.work import Window
+
+_READ = (
+    raw_leads.c.id,
+    raw_leads.c.source,
+    raw_leads.c.external_id,
+    raw_leads.c.payload,
+    raw_leads.c.source_updated_at,
+    raw_leads.c.import_id,
+    raw_leads.c.received_at,
+    raw_leads.c.seen_at,
+    raw_leads.c.processed_at,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +182,7 @@ def pending(
     connection: Connection, source: str, *, window: Window | None, after_id: int, limit: int
 ) -> list[dict[str, Any]]:
     """Rows the next stage still has to read, by id; with a window those whose stamp lies in it or is missing."""
-    query = select(raw_leads).where(
+    query = select(*_READ).where(
         raw_leads.c.source == source, raw_leads.c.processed_at.is_(None), raw_leads.c.id > after_id
     )
     if window is not None:
@@ -190,7 +202,7 @@ def current_in(
 ) -> list[dict[str, Any]]:
     """Payloads that referrals of the window were read from, whether they wait or not, by (updated_at, referral id)."""
     query = (
-        select(raw_leads, referrals.c.updated_at.label("referral_updated_at"))
+        select(*_READ, referrals.c.updated_at.label("referral_updated_at"))
         .join(referrals, referrals.c.raw_lead_id == raw_leads.c.id)
         .where(referrals.c.updated_at >= window.start, referrals.c.updated_at < window.end)
         .where(raw_leads.c.processed_at.is_not(None))
@@ -208,14 +220,18 @@ def mark_read(
     connection: Connection, rows: Iterable[tuple[int, datetime]], outcome: str, *, reader_version: int, now: datetime
 ) -> None:
     """Mark payloads as read. ``rows`` are (id, seen_at as read): one that came back meanwhile stays waiting."""
-    statement = (
+    pairs = list(rows)
+    if not pairs:
+        return
+    # The ids alone as well: SQLite finds no index for a pair.
+    connection.execute(
         update(raw_leads)
-        .where(raw_leads.c.id == bindparam("b_id"), raw_leads.c.seen_at == bindparam("b_seen"))
+        .where(
+            raw_leads.c.id.in_([row_id for row_id, _ in pairs]),
+            tuple_(raw_leads.c.id, raw_leads.c.seen_at).in_(pairs),
+        )
         .values(processed_at=now, outcome=outcome, reader_version=reader_version)
     )
-    values = [{"b_id": row_id, "b_seen": seen_at} for row_id, seen_at in rows]
-    if values:
-        connection.execute(statement, values)
 
 
 def knows(connection: Connection, source: str, external_id: str, updated_at: datetime) -> bool:
