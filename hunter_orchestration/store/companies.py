@@ -272,3 +272,14 @@ def decided_about(connection: Connection, domains: Iterable[str]) -> set[str]:
         for pair in connection.execute(query):
             found.update(name for name in pair if name in chunk)
     return found
+
+
+def set_edited(connection: Connection, domain: str, edited: Mapping[str, Any] | None, now: datetime) -> None:
+    """Store which fields a person set, in the caller's transaction, which rebuilds the company afterwards."""
+    connection.execute(update(companies).where(companies.c.domain == domain).values(edited=edited, changed_at=now))
+
+
+def names_stamp(connection: Connection) -> tuple[datetime | None, int]:
+    """Another value whenever the names of companies may have become others."""
+    newest, count = connection.execute(select(func.max(leads.c.changed_at), func.count(leads.c.id))).one()
+    return newest, int(count)
