@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import typer
 from typer.testing import CliRunner
 
-from hunter_orchestration.cli import app
+from hunter_orchestration.commands import scanning
 from hunter_orchestration_tests.scanning.dns_server import serving
+
+app = typer.Typer()
+app.callback()(lambda: None)
+scanning.register(app)
 
 GOOGLE = ["MX 1 aspmx.l.google.com.", 'TXT "v=spf1 include:_spf.google.com ~all"']
 SPF = {"_spf.google.com": ['TXT "v=spf1 ip4:192.0.2.0/24 ~all"']}
