@@ -11,8 +11,8 @@ from hunter_orchestration.sandbox.dataverse import errors
 from hunter_orchestration.sandbox.dataverse.addresses import find, read_address, read_reference, split_segment
 from hunter_orchestration.sandbox.dataverse.errors import RefusedError
 from hunter_orchestration.sandbox.dataverse.records import Caller, Records
-from hunter_orchestration.sandbox.dataverse.rows import TARGET, Organisation, Row, Values
-from hunter_orchestration.sandbox.dataverse.schema import Table, stable_id
+from hunter_orchestration.sandbox.dataverse.rows import Organisation, Row, Values
+from hunter_orchestration.sandbox.dataverse.schema import TARGET, Table, stable_id
 from hunter_orchestration.sandbox.dataverse.wire import Response
 
 _NAMESPACE = "Microsoft.Dynamics.CRM."
@@ -138,7 +138,7 @@ class Actions:
                     }
                     if changes:
                         self.records.store(other, row, changes, caller)
-            closed: Values = {"merged": True, "_masterid_value": target.id, "_masterid_value" + TARGET: table.name}
+            closed: Values = {"merged": True, "_masterid_value": target.id, "_masterid_value#": table.name}
             closed["statecode"] = 2 if table.name == "lead" else 1
             closed["statuscode"] = 7 if table.name == "lead" else 2
             subordinate = self.organisation.data[table.name].rows[subordinate.id]
@@ -161,7 +161,7 @@ class Actions:
             contact = self._contact(lead, account, caller) if body["CreateContact"] else None
             if account and contact:
                 table = self.organisation.tables["account"]
-                pointer = {"_primarycontactid_value": contact.id, "_primarycontactid_value" + TARGET: "contact"}
+                pointer = {"_primarycontactid_value": contact.id, "_primarycontactid_value#": "contact"}
                 account = self.records.store(table, account, pointer, caller)
             made += [(self.organisation.tables["account"], account)] if account else []
             made += [(self.organisation.tables["contact"], contact)] if contact else []
@@ -170,7 +170,7 @@ class Actions:
                 opportunity = self._opportunity(lead, account, contact, body, caller)
                 made.append((self.organisation.tables["opportunity"], opportunity))
                 closed["_qualifyingopportunityid_value"] = opportunity.id
-                closed["_qualifyingopportunityid_value" + TARGET] = "opportunity"
+                closed["_qualifyingopportunityid_value#"] = "opportunity"
             for name, row in (("parentaccountid", account), ("parentcontactid", contact)):
                 if row is not None:
                     closed[f"_{name}_value"] = row.id

@@ -10,8 +10,8 @@ from typing import Any
 from hunter_orchestration.sandbox.dataverse import errors
 from hunter_orchestration.sandbox.dataverse.addresses import literal
 from hunter_orchestration.sandbox.dataverse.errors import RefusedError
-from hunter_orchestration.sandbox.dataverse.rows import TARGET, Organisation, Values, folded
-from hunter_orchestration.sandbox.dataverse.schema import OPTION_TYPES, Column, Table
+from hunter_orchestration.sandbox.dataverse.rows import Organisation, Values, folded
+from hunter_orchestration.sandbox.dataverse.schema import OPTION_TYPES, TARGET, Column, Table
 
 Test = Callable[[Values], bool]
 Getter = Callable[[Values], Any]

@@ -91,7 +91,8 @@ def _table_line(table: Table) -> dict[str, Any]:
     columns = []
     for column in table.columns.values():
         entry = asdict(column)
-        del entry["option_values"]
+        for derived in ("option_values", "is_lookup", "value_name", "target_name"):
+            del entry[derived]
         columns.append(entry)
     return {
         "table": table.name,

@@ -10,7 +10,7 @@ from typing import Any
 from hunter_orchestration.sandbox.dataverse import errors
 from hunter_orchestration.sandbox.dataverse.addresses import GUID, read_reference
 from hunter_orchestration.sandbox.dataverse.errors import RefusedError
-from hunter_orchestration.sandbox.dataverse.rows import TARGET, Organisation, Row, Values
+from hunter_orchestration.sandbox.dataverse.rows import Organisation, Row, Values
 from hunter_orchestration.sandbox.dataverse.schema import TEXT_TYPES, Column, Table
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -233,7 +233,7 @@ class Payloads:
     def point(self, column: Column, target: Table | None, row: Row | None, values: Values) -> None:
         """Set or clear a lookup in ``values``."""
         values[column.value_name] = row.id if row else None
-        values[column.value_name + TARGET] = target.name if target else None
+        values[column.target_name] = target.name if target else None
 
     def _undeclared(self, table: Table, prop: str) -> RefusedError:
         return errors.bad_payload(

@@ -23,8 +23,8 @@ from hunter_orchestration.sandbox.dataverse.filters import (
     unknown_property,
 )
 from hunter_orchestration.sandbox.dataverse.payloads import Payloads
-from hunter_orchestration.sandbox.dataverse.rows import TARGET, Organisation, Row, Values, folded
-from hunter_orchestration.sandbox.dataverse.schema import OPTION_TYPES, Column, Table
+from hunter_orchestration.sandbox.dataverse.rows import Organisation, Row, Values, folded
+from hunter_orchestration.sandbox.dataverse.schema import OPTION_TYPES, TARGET, Column, Table
 from hunter_orchestration.sandbox.dataverse.wire import Request, Response
 
 COUNT_CAP = 5000
@@ -278,7 +278,7 @@ class Queries:
         """What a navigation property reaches: an object, null, or a list."""
         if name in table.navigation:
             column, targets = table.navigation[name]
-            target = row.values.get(column.value_name + TARGET)
+            target = row.values.get(column.target_name)
             if target not in targets:
                 return None
             found = self.organisation.data[target].rows.get(row.values[column.value_name])

@@ -11,8 +11,8 @@ from hunter_orchestration.sandbox.dataverse import errors
 from hunter_orchestration.sandbox.dataverse.addresses import Address, find
 from hunter_orchestration.sandbox.dataverse.errors import RefusedError
 from hunter_orchestration.sandbox.dataverse.payloads import Payloads
-from hunter_orchestration.sandbox.dataverse.rows import TARGET, Organisation, Row, Values, folded
-from hunter_orchestration.sandbox.dataverse.schema import Table, stable_id
+from hunter_orchestration.sandbox.dataverse.rows import Organisation, Row, Values, folded
+from hunter_orchestration.sandbox.dataverse.schema import TARGET, Table, stable_id
 
 CLOSES = frozenset({"lead", "opportunity"})
 """Tables whose rows are read-only when not open (contract, section 11)."""
@@ -217,21 +217,21 @@ class Records:
             return
         if "_ownerid_value" not in values:
             values["_ownerid_value"] = caller.user
-            values["_ownerid_value" + TARGET] = "systemuser"
+            values["_ownerid_value#"] = "systemuser"
         if "msdyn_forecastcategory" in table.columns:
             values.setdefault("msdyn_forecastcategory", 100000001)
         values["createdon"] = self.organisation.now()
         values["_createdby_value"] = caller.user
-        values["_createdby_value" + TARGET] = "systemuser"
+        values["_createdby_value#"] = "systemuser"
         self._stamp(values, caller)
 
     def _stamp(self, values: Values, caller: Caller) -> None:
         values["modifiedon"] = self.organisation.now()
         values["_modifiedby_value"] = caller.user
-        values["_modifiedby_value" + TARGET] = "systemuser"
+        values["_modifiedby_value#"] = "systemuser"
         if caller.real != caller.user:
             values["_modifiedonbehalfby_value"] = caller.real
-            values["_modifiedonbehalfby_value" + TARGET] = "systemuser"
+            values["_modifiedonbehalfby_value#"] = "systemuser"
 
     def _name(self, table: Table, source: Values, into: Values) -> None:
         if "fullname" in table.columns:

@@ -18,9 +18,6 @@ Values = dict[str, Any]
 INDEXED = ("emailaddress1", "name", "companyname", "websiteurl", "domainname", "uniquename")
 """Columns whose equality is looked up rather than scanned for."""
 
-TARGET = "#"
-"""Suffix under which a row remembers which table a lookup points at."""
-
 
 @dataclass(slots=True)
 class Row:
@@ -85,6 +82,7 @@ class Organisation:
         self._numbers = itertools.count(1)
         self._undoable: list[tuple[Rows, str, Row | None, int]] = []
         self._depth = 0
+        self._second, self._now = -1, ""
         for table in self.tables.values():
             self.adopt(table)
 
@@ -95,7 +93,11 @@ class Organisation:
         self.data[table.name] = Rows(table, index={name: {} for name in INDEXED if name in table.columns})
 
     def now(self) -> str:
-        return self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        """The clock as Dataverse writes it; rows of one second share one text."""
+        second = int(self.clock.timestamp())
+        if second != self._second:
+            self._second, self._now = second, self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self._now
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

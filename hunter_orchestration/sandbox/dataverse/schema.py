@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,9 @@ from typing import Any
 import orjson
 
 from hunter_orchestration.sandbox.dataverse.errors import RefusedError
+
+TARGET = "#"
+"""Suffix under which a row remembers which table a lookup points at."""
 
 LOOKUP_TYPES = frozenset({"Lookup", "Customer", "Owner"})
 OPTION_TYPES = frozenset({"Picklist", "State", "Status"})
@@ -39,7 +43,8 @@ class Option:
 @dataclass(slots=True)
 class Column:
     """A column. ``length`` counts characters; ``lowest`` and ``highest`` are inclusive; ``binds`` maps a navigation
-    property to the table or, separated by ``|``, the tables it reaches."""
+    property to the table or, separated by ``|``, the tables it reaches. ``value_name`` is the property that carries the
+    value in JSON (``_x_value`` for lookups); ``target_name`` is where a row remembers the table a lookup points at."""
 
     name: str
     type: str
@@ -59,19 +64,16 @@ class Column:
     default: Any = None
     metadata_id: str = ""
     solution: str = ""
-    option_values: set[int] = field(default_factory=set)
+    option_values: set[int] = field(init=False)
+    is_lookup: bool = field(init=False)
+    value_name: str = field(init=False)
+    target_name: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.option_values = {o.value for o in self.options}
-
-    @property
-    def is_lookup(self) -> bool:
-        return self.type in LOOKUP_TYPES
-
-    @property
-    def value_name(self) -> str:
-        """The property that carries the value in JSON: ``_x_value`` for lookups."""
-        return f"_{self.name}_value" if self.type in LOOKUP_TYPES else self.name
+        self.is_lookup = self.type in LOOKUP_TYPES
+        self.value_name = sys.intern(f"_{self.name}_value" if self.is_lookup else self.name)
+        self.target_name = sys.intern(self.value_name + TARGET)
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import orjson
 
 from hunter_orchestration.sandbox.dataverse.records import Caller, Records
-from hunter_orchestration.sandbox.dataverse.rows import TARGET, Organisation
-from hunter_orchestration.sandbox.dataverse.schema import AlternateKey, column_of, stable_id
+from hunter_orchestration.sandbox.dataverse.rows import Organisation
+from hunter_orchestration.sandbox.dataverse.schema import TARGET, AlternateKey, column_of, stable_id
 
 CURRENCIES = (
     ("TRY", "Turkish Lira", "₺", 1.0),
