@@ -33,7 +33,8 @@ from hunter_orchestration.sandbox.dns_wire import (
 from hunter_orchestration.sandbox.faults import Fault, Faults
 from hunter_orchestration.sandbox.names import mix
 from hunter_orchestration.sandbox.world import World
-from hunter_orchestration.sandbox.zones import Zone, address_of, build_zone
+from hunter_orchestration.sandbox.zone_policies import Zone
+from hunter_orchestration.sandbox.zones import address_of, build_zone
 
 KINDS = frozenset(
     {

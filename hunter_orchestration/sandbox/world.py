@@ -16,12 +16,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
 from hunter_orchestration.sandbox.changes import advance_state, merge
 from hunter_orchestration.sandbox.clock import TICKS_PER_SECOND, Clock, stamp
+from hunter_orchestration.sandbox.journal import Entry, Journal
 from hunter_orchestration.sandbox.names import Companies, Company, company, domain_of, mix
 from hunter_orchestration.sandbox.referral_kinds import DRAW, KIND_NUMBER, KINDS, LIVE, NEW_STATES, STATE_NUMBER, STATES
 from hunter_orchestration.sandbox.referral_payloads import (
@@ -78,12 +79,13 @@ class World:
         self.tenant = self._guid("tenant", 0)
         self.setting = Setting(self._guid("organization", 0), str(1_000_000 + seed % 900_000), base)
         self._at_start = companies
-        self._journal: IO[bytes] | None = None
+        self._journal: Journal | None = None
         self._watchers: list[Callable[[int, bool], None]] = []
         self.begin()
         if journal is not None:
-            self._replay(journal)
-            self._journal = journal.open("ab")
+            kept = Journal(journal)
+            self._replay(kept.read())
+            self._journal = kept
 
     def begin(self) -> None:
         """Make the world as it is at the start; what was changed or added since is gone, from the journal, too."""
@@ -100,7 +102,7 @@ class World:
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._expiries: list[tuple[int, int]] = []
         if self._journal is not None:
-            self._journal.truncate(0)
+            self._journal.clear()
         for index in range(self._at_start):
             self._domains[domain_of(self.seed, index)] = index
             self._seed_referrals(index)
@@ -337,15 +339,16 @@ class World:
             expiry = parse_stamp(document.get("expirationDateTime")) or self._created[row] + ANSWER_WITHIN
             heapq.heappush(self._expiries, (expiry, row))
         if self._journal is not None:
-            line = {
-                "row": row,
-                "kind": self._kind[row],
-                "company": self._company_of[row],
-                "updated": self._updated[row],
-                "created": self._created[row],
-            }
-            self._journal.write(orjson.dumps({**line, "document": document}) + b"\n")
-            self._journal.flush()
+            self._journal.write(
+                {
+                    "row": row,
+                    "kind": self._kind[row],
+                    "company": self._company_of[row],
+                    "updated": self._updated[row],
+                    "created": self._created[row],
+                    "document": document,
+                }
+            )
 
     def add(
         self, document: dict[str, Any], *, when: int | None = None, company_index: int = 0, kind: int = GIVEN
@@ -447,19 +450,9 @@ class World:
             self.write(row, document, now)
         return now
 
-    def _replay(self, journal: Path) -> None:
-        if not journal.exists():
-            return
-        lines: dict[int, dict[str, Any]] = {}
-        with journal.open("rb") as file:
-            for line in file:
-                # A last line cut short by a kill is the one write that never was answered.
-                if not line.endswith(b"\n"):
-                    break
-                entry = orjson.loads(line)
-                lines[entry["row"]] = entry
-        for row in sorted(lines):
-            entry = lines[row]
+    def _replay(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            row = entry["row"]
             while entry["company"] >= len(self.companies):
                 self.new_company()
             document = entry["document"]
@@ -469,9 +462,6 @@ class World:
                 self._engagements.setdefault(str(document["engagementId"]).lower(), []).append(row)
             self._move(row, entry["updated"])
             self._keep(row, document)
-        with journal.open("wb") as file:
-            for row in sorted(lines):
-                file.write(orjson.dumps(lines[row]) + b"\n")
 
     def close(self) -> None:
         if self._journal is not None:
