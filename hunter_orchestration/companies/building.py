@@ -37,10 +37,19 @@ class Evidence:
     def __bool__(self) -> bool:
         return bool(self.referrals or self.mentions)
 
+    def own_first(self, domain: str) -> Evidence:
+        """The same with what names this very domain before what came in by a merge."""
+
+        def foreign(row: Row) -> bool:
+            return row["domain"] not in (domain, None)
+
+        return Evidence(sorted(self.referrals, key=foreign), sorted(self.mentions, key=foreign))
+
 
 def company_row(domain: str, existing: Row | None, evidence: Evidence, now: datetime) -> dict[str, Any]:
     """The columns of ``companies`` that follow from evidence and from what a person set on the existing row."""
     edited = dict((existing or {}).get("edited") or {})
+    leading, evidence = evidence.referrals[:1], evidence.own_first(domain)
     name, name_source = _name(domain, evidence, edited)
     size, size_source = _ranked(evidence, edited, "company_size", "size")
     phone, _ = _ranked(evidence, edited, None, "phone")
@@ -68,7 +77,7 @@ def company_row(domain: str, existing: Row | None, evidence: Evidence, now: date
         "referral_count": len(evidence.referrals),
         "open_referral_count": len(opened),
         "has_open_co_sell": any(row["category"] == CO_SELL for row in opened),
-        "leading_referral_id": evidence.referrals[0]["id"] if evidence.referrals else None,
+        "leading_referral_id": leading[0]["id"] if leading else None,
         "open_deal_value": _deal_value(opened),
         "first_seen_at": first,
         "activity_at": last,

@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from hunter_orchestration.companies import deriving
-from hunter_orchestration.companies.domains import company_domain, email_address, email_hash
-from hunter_orchestration.companies.records import record_domain, record_key
+from hunter_orchestration.companies.domains import domain_of_website, email_address, email_hash
+from hunter_orchestration.companies.records import FIELDS, record_domain, record_key
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.store import Connection, Store, companies, company_evidence, erasing, leads, suppressions
 from hunter_orchestration.store.company_evidence import PARTNER_CENTER
@@ -27,15 +27,16 @@ from hunter_orchestration.store.work import utc_now
 ERASED = "[erased]"
 
 _PERSONAL_KEYS = re.compile(
-    r"(?i)(first|last|full|given|middle)_?name|surname|e_?mail|phone|mobile|fax|^title$|job_?title|^notes?$|locale|"
-    r"contact_?preference|consent|validation_?status"
+    r"(?i)^(?:(?:first|last|full|given|middle)_?name|surname|title|job_?title|notes?|locale|consent|"
+    r"contact_?preference)$|e_?mail|phone|mobile|fax"
 )
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"']{1,64}@[\w.-]{3,253}")
+_RECORD_FIELDS = frozenset(FIELDS)
 _NOTHING = object()
 
 
 class ErasureError(PermanentError):
-    """The subject is neither an e-mail address nor a company's domain."""
+    """The subject is neither an e-mail address nor a company's own domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,9 @@ class Scrubber:
             if not _PERSONAL_KEYS.search(key) and not (isinstance(item, str) and self._names_person(item))
         }
         kept = {key: item for key, item in kept.items() if item is not _NOTHING}
+        if set(value) <= _RECORD_FIELDS and record_domain(kept).domain is None:
+            # A record that named its company by the person's address alone goes on naming the company.
+            kept |= {"domain": domain} if (domain := record_domain(value).domain) else {}
         return kept or _NOTHING
 
     def _names_person(self, text: str) -> bool:
@@ -93,7 +97,9 @@ class Scrubber:
             if self._names_person(text):
                 return _NOTHING
             text = _ADDRESS.sub(lambda found: ERASED if self._names_person(found[0].rstrip(".")) else found[0], text)
-        return self._texts.sub(ERASED, text) if self._texts is not None else text
+        if self._texts is None:
+            return text
+        return _NOTHING if self._texts.fullmatch(text.strip()) else self._texts.sub(ERASED, text)
 
 
 def scrubber(store: Store) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -117,9 +123,10 @@ def subject_of(text: str) -> tuple[str, str]:
     address = email_address(text)
     if address is not None:
         return "email", address
-    domain = company_domain(text).domain if "@" not in text else None
+    # A mail provider's domain would erase everybody who has a mailbox there.
+    domain = domain_of_website(text).domain if "@" not in text else None
     if domain is None:
-        raise ErasureError(f"{text!r} is neither an e-mail address nor a domain.", "Give one of the two.")
+        raise ErasureError(f"{text!r} is neither an e-mail address nor a company's domain.", "Give one of the two.")
     return "domain", domain
 
 
@@ -203,6 +210,8 @@ def _scrub_everything(connection: Connection, scrub: Scrubber, needles: list[str
             for row in rows:
                 for name in place.columns:
                     cleaned = scrub(row[name])
+                    if name == "contact" and cleaned is not None and not cleaned.get("email"):
+                        cleaned = None
                     row[name] = _EMPTY.get((place.name, name)) if cleaned is None and row[name] is not None else cleaned
             erasing.overwrite(connection, place, rows)
             counts[place.name] += len(rows)

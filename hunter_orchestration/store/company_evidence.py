@@ -30,6 +30,7 @@ _EVIDENCE = tuple(
     referrals.c[name]
     for name in (
         "id",
+        "domain",
         "company_domain",
         "company_name",
         "company_size",

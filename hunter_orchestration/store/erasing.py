@@ -150,6 +150,8 @@ def rehash(connection: Connection, ids: Iterable[int], identity: Callable[[str, 
         query = select(raw_leads.c.source, raw_leads.c.external_id, raw_leads.c.payload).where(raw_leads.c.id == row_id)
         source, known_id, payload = connection.execute(query).one()
         external_id, digest = identity(source, payload, known_id)
+        if external_id != known_id:
+            external_id = f"{external_id}/{row_id}"
         taken = connection.execute(
             select(raw_leads.c.id).where(
                 raw_leads.c.source == source,
@@ -168,7 +170,7 @@ def rehash(connection: Connection, ids: Iterable[int], identity: Callable[[str, 
             connection.execute(
                 update(company_mentions)
                 .where(company_mentions.c.source == source, company_mentions.c.external_id == known_id)
-                .values(external_id=f"{external_id}/{row_id}")
+                .values(external_id=external_id)
             )
 
 
