@@ -94,6 +94,7 @@ def sync(
     as_json: AsJson = False,
 ) -> None:
     """Fetch referrals and read them, here and now. With days given, those that last changed on them."""
+    from hunter_orchestration.companies.erasure import scrubber
     from hunter_orchestration.partner_center.client import PartnerCenterClient
     from hunter_orchestration.partner_center.ingestion import fetch
     from hunter_orchestration.partner_center.reading import read_referrals
@@ -113,6 +114,7 @@ def sync(
                 window=window,
                 overlap_minutes=settings.partner_center_overlap_minutes,
                 progress=report,
+                scrub=scrubber(store),
             )
             noted.counts.update(fetched.counts)
         with progress("reading") as report, recorded(store, "referrals", requested_by="command line") as noted:
