@@ -271,7 +271,9 @@ class World:
         return document
 
     def quick_field(self, row: int, path: str) -> Any:
-        """``status``, ``type``, ... of a generated referral without making its payload; None when it must be made."""
+        """A stamp, or ``status``, ``type``, ... of a generated referral, without its payload; None when that is needed."""
+        if path in ("createdDateTime", "updatedDateTime"):
+            return stamp(self._created[row] if path == "createdDateTime" else self._updated[row])
         if row in self._written:
             return None
         kind = KINDS[self._kind[row]]
