@@ -101,7 +101,7 @@ def referrals(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
     """
 
     def work() -> Any:
-        from hunter_orchestration.partner_center.ingestion import read_referrals
+        from hunter_orchestration.partner_center.reading import read_referrals
 
         return read_referrals(engine.store, window=window_of(context), run_id=context.run.run_id)
 
@@ -136,6 +136,6 @@ def import_file(context: dg.AssetExecutionContext, engine: Engine, config: Impor
     def work() -> Any:
         from hunter_orchestration.companies.imports import run
 
-        return run(engine.store, engine.settings, config.import_id, run_id=context.run.run_id)
+        return run(engine.store, engine.settings.home, config.import_id)
 
     return run_stage(context, engine, "imported_leads", work, checks=[_imported_check])

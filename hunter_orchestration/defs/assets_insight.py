@@ -14,6 +14,11 @@ from hunter_orchestration.store.tables import scans as scan_tables
 from hunter_orchestration.store.tables import scores as score_tables
 
 
+_placed, _placed_check = checks.adds_up(
+    "companies", "picked", "linked", "needs_domain", "recorded", "quarantined", "suppressed"
+)
+
+
 @dg.asset(
     group_name="insight",
     kinds={"table"},
@@ -21,6 +26,7 @@ from hunter_orchestration.store.tables import scores as score_tables
     deps=["referrals", "imported_leads"],
     partitions_def=DAYS,
     backfill_policy=SINGLE_RUN,
+    check_specs=[_placed],
     code_version="1",
     metadata=described(company_tables.companies)
     | derived(domain=[("referrals", "contacts"), ("referrals", "candidates"), ("imported_leads", "payload")],
@@ -39,7 +45,7 @@ def companies(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
 
         return run(engine.store, window=window_of(context))
 
-    return run_stage(context, engine, "companies", work)
+    return run_stage(context, engine, "companies", work, checks=[_placed_check])
 
 
 class ScanConfig(dg.Config):

@@ -13,7 +13,7 @@ from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
 
 
-class Engine(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Engine(dg.ConfigurableResource):
     """Hunter's settings and store, opened once a run. Secrets stay in the environment, never in run config."""
 
     _store: Store | None = PrivateAttr(default=None)
