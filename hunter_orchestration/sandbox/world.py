@@ -271,7 +271,7 @@ class World:
         return document
 
     def quick_field(self, row: int, path: str) -> Any:
-        """A stamp, or ``status``, ``type``, ... of a generated referral, without its payload; None when that is needed."""
+        """A stamp, or ``status``, ``type``, ... of a referral without its payload; None if that is needed."""
         if path in ("createdDateTime", "updatedDateTime"):
             return stamp(self._created[row] if path == "createdDateTime" else self._updated[row])
         if row in self._written:
