@@ -13,7 +13,6 @@ from hunter_orchestration.store.tables import companies as company_tables
 from hunter_orchestration.store.tables import scans as scan_tables
 from hunter_orchestration.store.tables import scores as score_tables
 
-
 _placed, _placed_check = checks.adds_up(
     "companies", "picked", "linked", "needs_domain", "recorded", "quarantined", "suppressed"
 )
