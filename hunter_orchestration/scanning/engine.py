@@ -44,6 +44,7 @@ _TCP_TRIES = 5
 _TCP_AT_ONCE = 64
 _REFUSED_TRIES = 10
 _LIMITED_TRIES = 7
+_LIMITED_FIRST_TRIES = 5
 _PARKED_FACTOR = 4
 _GC_THRESHOLD = 50_000
 _MOST_DATAGRAM = 65_535
@@ -499,7 +500,9 @@ class Engine:
         if resolver.suspect(now):
             self._probe(resolver)
         # Under a limiter silence may be our own doing.
-        most = max(lookup.most, _LIMITED_TRIES) if resolver.rate else lookup.most
+        most = lookup.most
+        if resolver.rate:
+            most = max(most, _LIMITED_TRIES if lookup.task.heard else _LIMITED_FIRST_TRIES)
         if lookup.tries >= most or now > lookup.task.ends_at:
             answer = Answer("unknown", lookup.failure)
             answer.resolver = resolver.label

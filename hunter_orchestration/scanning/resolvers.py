@@ -23,7 +23,7 @@ _LEAST_WINDOW = 8
 _PERIOD = 0.5
 _TOLERATED_LOSS = 0.06
 _LEAST_SAMPLE = 40
-_LEAST_LOST = 8
+_TELLING_SAMPLE = 200
 _FLOOD = 64
 _LEAST_RATE = 20.0
 _GROWTH = 1.01
@@ -212,7 +212,9 @@ class Resolver:
         total = self._period_answered + self._period_lost
         if total < _LEAST_SAMPLE and span < 4 * _PERIOD:
             return
-        lossy = total >= _LEAST_SAMPLE and self._period_lost > max(total * _TOLERATED_LOSS, _LEAST_LOST)
+        # Few questions with some loss are the end of a list with its slow domains, not a limit.
+        tolerated = _TOLERATED_LOSS if total >= _TELLING_SAMPLE else 0.5
+        lossy = total >= _LEAST_SAMPLE and self._period_lost > total * tolerated
         if lossy and now >= self._held_until:
             delivered = max(self._period_answered / span, _LEAST_RATE)
             self.rate = delivered if not self.rate else min(max(delivered, self.rate / 2), self.rate * 0.97)
