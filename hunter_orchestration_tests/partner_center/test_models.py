@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hunter_orchestration.partner_center.category import categorize
 from hunter_orchestration.partner_center.countries import alpha2
-from hunter_orchestration.partner_center.models import UnreadableError, days_left, parse_stamp, read
+from hunter_orchestration.partner_center.models import UnreadableError, days_left, read
+from hunter_orchestration.partner_center.resource import parse_stamp
 from hunter_orchestration_tests.partner_center.service import referral
 
 
