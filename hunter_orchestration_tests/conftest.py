@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,6 @@ from hunter_orchestration_tests.postgresql import fresh_database, running_server
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No HUNTER_* variable and no .env of the machine reaches a test."""
-    import os
-
     for name in [name for name in os.environ if name.startswith("HUNTER_") and name != "HUNTER_CRASH_AT"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HUNTER_HOME", str(tmp_path / "home"))
@@ -57,3 +56,17 @@ def sqlite_store(tmp_path: Path) -> Iterator[Store]:
     upgrade(opened)
     yield opened
     opened.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say so when a test did not run: in CI that is a failure."""
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    if skipped and os.environ.get("CI"):
+        terminalreporter.write_line(f"{skipped} tests did not run; in CI that is a failure.", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a CI run that skipped anything."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
