@@ -1,0 +1,144 @@
+"""What a push carries through its steps: a record with its ledger row, the CRM's row, the plan, the answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from hunter_orchestration.dynamics.plan import CLOSED, Plan, crm_state
+from hunter_orchestration.dynamics.records import Record
+from hunter_orchestration.dynamics.refusals import Refusal
+from hunter_orchestration.dynamics.search import CrmRow
+from hunter_orchestration.dynamics.values import Renderer, same
+from hunter_orchestration.store import crm
+
+_STATECODES = {(table, name): code for (table, code), name in CLOSED.items()}
+
+
+@dataclass(slots=True)
+class Held:
+    """What the CRM holds of a record, as last read.
+
+    ``foreign_key``: the row bears another record's external id. ``followed``: the row is the winner of a merge and
+    bears no key of ours, because the loser, which is never written, still does.
+    """
+
+    id: str
+    etag: str
+    observed: dict[str, Any]
+    statecode: int
+    has_key: bool
+    foreign_key: bool
+    modified_at: datetime | None
+    followed: bool = False
+
+    @classmethod
+    def from_row(cls, renderer: Renderer, row: CrmRow, external_id: str, *, followed: bool = False) -> Held:
+        """From a row just read."""
+        key = row.external_id.lower() if row.external_id else None
+        return cls(row.id, row.etag, renderer.observed(row.values), row.statecode, key is not None,
+                   key not in (None, external_id.lower()), row.modified_at, followed and key is None)  # fmt: skip
+
+    @classmethod
+    def from_ledger(cls, row: dict[str, Any]) -> Held:
+        """From what the ledger remembers; If-Match proves it when something is written."""
+        observed = dict(row["observed"])
+        modified = observed.pop("modifiedon", None)
+        followed = observed.pop("followed", False)
+        statecode = _STATECODES.get((row["table_name"], row["crm_state"] or ""), 0)
+        return cls(row["crm_id"], row["crm_version"], observed, statecode, not followed,
+                   row["error_code"] == "merged_in_crm", datetime.fromisoformat(modified) if modified else None,
+                   followed)  # fmt: skip
+
+    def ledger_values(self, table: str) -> dict[str, Any]:
+        """The columns of the ledger that remember this."""
+        observed = dict(self.observed)
+        if self.modified_at is not None:
+            observed["modifiedon"] = self.modified_at.isoformat()
+        if self.followed:
+            observed["followed"] = True
+        return {"crm_id": self.id, "crm_version": self.etag, "observed": observed,
+                "crm_state": crm_state(table, self.statecode)}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Item:
+    """One record on its way. ``recovering``: an earlier attempt may have arrived without our knowing."""
+
+    record: Record
+    known: dict[str, Any] | None
+    renderer: Renderer
+    ledger: dict[str, Any] = field(init=False)
+    original: dict[str, Any] = field(init=False)
+    wanted: dict[str, Any] = field(default_factory=dict)
+    wanted_hash: str | None = None
+    held: Held | None = None
+    plan: Plan | None = None
+    first_plan: str | None = None
+    acknowledged: dict[str, Any] = field(default_factory=dict)
+    sent: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
+    recovering: bool = False
+    followed: bool = False
+    outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        record = self.record
+        if self.known is None:
+            self.ledger = crm.blank(record.table, record.external_id, record.domain, record.referral_id)
+            self.original = {**self.ledger, "state": None}
+        else:
+            self.ledger = dict(self.known)
+            self.original = dict(self.known)
+            self.followed = bool((self.ledger["observed"] or {}).get("followed"))
+
+    def read(self, row: CrmRow) -> None:
+        """Take over a row that was just read."""
+        self.held = Held.from_row(self.renderer, row, self.record.external_id, followed=self.followed)
+
+    def arrived(self) -> dict[str, Any]:
+        """Fields of a lost attempt that the CRM holds now and did not hold before: ours."""
+        if self.held is None:
+            return {}
+        observed = self.held.observed
+        return {
+            n: v for n, v in self.sent.items()
+            if v is not None and same(v, observed.get(n)) and not same(v, self.before.get(n))
+        }  # fmt: skip
+
+
+ResultKind = Literal["written", "lost", "look", "refused", "duplicate", "unsent"]
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one record that was sent.
+
+    ``written``: read back as ``row`` · ``lost``: may have arrived · ``look``: the row is not what we thought ·
+    ``refused`` with the reason · ``duplicate`` with ``candidates`` · ``unsent``: later.
+    """
+
+    item: Item
+    kind: ResultKind
+    row: CrmRow | None = None
+    refusal: Refusal | None = None
+    candidates: list[dict[str, Any]] = field(default_factory=list)
+    status: int | None = None
+
+
+@dataclass(slots=True)
+class ChunkResult:
+    """Outcomes of a chunk, and what is not written yet."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    plan: list[dict[str, Any]] = field(default_factory=list)
+    surprises: list[dict[str, Any]] = field(default_factory=list)
+    touched: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    changed: set[str] = field(default_factory=set)
+
+    def count(self, outcome: str) -> None:
+        """Count one record."""
+        self.outcomes[outcome] += 1

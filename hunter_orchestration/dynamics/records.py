@@ -1,0 +1,278 @@
+"""From the store to the records the CRM should hold: which ones a company has, under which key, with which facts.
+
+One query a subject and chunk. Nothing here knows the CRM's columns; ``values`` renders the facts into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from hunter_orchestration.dynamics.mapping import Mapping as FieldMappings
+from hunter_orchestration.dynamics.mapping import Stage
+from hunter_orchestration.store import Connection, crm
+
+_PRIORITY_STEP = 100
+
+
+@dataclass(slots=True)
+class Record:
+    """One record the CRM should hold.
+
+    ``parents`` maps a ``record.…`` source to the record it stands for; ``changed_at`` is when Hunter last learnt
+    something about it, UTC.
+    """
+
+    table: str
+    external_id: str
+    domain: str
+    facts: dict[str, Any]
+    changed_at: datetime
+    referral_id: str | None = None
+    parents: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Table and external id."""
+        return self.table, self.external_id
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What a chunk of companies needs: records by table, companies left out with the reason, their due stamps, and
+    the ledger rows by identity."""
+
+    records: dict[str, list[Record]]
+    skipped: dict[str, str]
+    stamps: dict[str, datetime | None]
+    ledger: dict[tuple[str, str], dict[str, Any]]
+
+
+def build(connection: Connection, mapping: FieldMappings, domains: Sequence[str]) -> Wanted:
+    """The records of some companies. A company that is in the CRM already stays there, and an opportunity too."""
+    rows = crm.company_rows(connection, domains)
+    people = crm.contacts_of(connection, domains)
+    deals = crm.referrals_of(connection, domains)
+    networks = crm.networks_of(connection, domains)
+    identities = [("contact", p["email_hash"]) for group in people.values() for p in group]
+    identities += [("opportunity", d["id"]) for group in deals.values() for d in group]
+    known = crm.ledger(connection, domains, identities)
+    wanted = Wanted({t: [] for t in mapping.tables}, {}, {d: r["push_due_at"] for d, r in rows.items()}, known)
+    taken: set[str] = set()
+    for domain in domains:
+        company = rows.get(domain)
+        if company is None or company["merged_into"] is not None:
+            continue
+        reason = _reason_to_skip(company, mapping, known)
+        if reason is not None:
+            wanted.skipped[domain] = reason
+            continue
+        facts = _company_facts(company, networks.get(domain))
+        changed = max(filter(None, (company["changed_at"], company["score_scored_at"])))
+        wanted.records["account"].append(Record("account", domain, domain, facts, changed))
+        main = _contacts(wanted, company, people.get(domain, []), facts, changed, known, taken)
+        leading = _leading(company, deals.get(domain, []))
+        lead_facts = facts | _person("person", main) | _referral_facts(leading) | _lead_facts(company, leading, facts)
+        parents = {"record.account": ("account", domain)}
+        if main is not None:
+            parents["record.contact"] = ("contact", main["email_hash"])
+        referral_id = leading["id"] if leading else None
+        wanted.records["lead"].append(Record("lead", domain, domain, lead_facts, changed, referral_id, dict(parents)))
+        parents["record.lead"] = ("lead", domain)
+        for deal in deals.get(domain, []):
+            stage = _stage(deal, company, mapping)
+            if stage is None and ("opportunity", deal["id"]) not in known:
+                continue
+            opportunity = lead_facts | _referral_facts(deal) | _opportunity_facts(deal, company, stage)
+            wanted.records["opportunity"].append(
+                Record("opportunity", deal["id"], domain, opportunity, max(changed, deal["updated_at"]), deal["id"],
+                       dict(parents))
+            )  # fmt: skip
+    return wanted
+
+
+def _reason_to_skip(
+    company: Mapping[str, Any], mapping: FieldMappings, known: Mapping[tuple[str, str], Any]
+) -> str | None:
+    if company["score_domain"] is None:
+        return "not_scored"
+    ledger = known.get(("account", company["domain"])) or known.get(("lead", company["domain"]))
+    if ledger is not None and ledger["crm_id"] is not None:
+        return None
+    if company["score_priority"] in mapping.skip_priorities and not company["open_referral_count"]:
+        return "priority"
+    return None
+
+
+def _contacts(
+    wanted: Wanted,
+    company: Mapping[str, Any],
+    people: Sequence[Mapping[str, Any]],
+    facts: Mapping[str, Any],
+    changed: datetime,
+    known: Mapping[tuple[str, str], Any],
+    taken: set[str],
+) -> Mapping[str, Any] | None:
+    """Add the company's contacts; the first one stands on the lead. A person of two companies is the contact of the
+    one that had them first."""
+    main: Mapping[str, Any] | None = None
+    for person in people:
+        main = main or person
+        identity = ("contact", person["email_hash"])
+        ledger = known.get(identity)
+        if person["email_hash"] in taken or (ledger is not None and ledger["company_domain"] != company["domain"]):
+            continue
+        taken.add(person["email_hash"])
+        wanted.records["contact"].append(
+            Record("contact", person["email_hash"], company["domain"], {**facts, **_person("contact", person)},
+                   max(changed, person["changed_at"]), person["referral_id"],
+                   {"record.account": ("account", company["domain"])})
+        )  # fmt: skip
+    return main
+
+
+def _company_facts(company: Mapping[str, Any], network: Mapping[str, Any] | None) -> dict[str, Any]:
+    address = company["address"] or {}
+    street = address.get("street") or address.get("line1") or address.get("addressLine1")
+    facts = {
+        "company.domain": company["domain"],
+        "company.name": company["name"],
+        "company.country": company["country"],
+        "company.city": company["city"] or address.get("city"),
+        "company.street": street,
+        "company.state": address.get("state") or address.get("region"),
+        "company.postal_code": address.get("postal_code") or address.get("postalCode"),
+        "company.phone": company["phone"],
+        "company.website": company["website"] or f"https://{company['domain']}",
+        "company.size": company["size"],
+        "company.tenant_id": company["tenant_id"],
+        "company.source": _first_source(company["sources"]),
+    }
+    facts |= {f"score.{n}": company[f"score_{n}"] for n in (
+        "score", "priority", "priority_label", "segment", "commercial_segment", "technical_heat", "commercial_heat",
+        "provider", "rules_version",
+    )}  # fmt: skip
+    facts["score.priority_score"] = priority_score(company["score_priority"], company["score_score"])
+    facts["score.signals"] = signals(company["score_breakdown"])
+    facts |= {f"scan.{n}": company[f"scan_{n}"] for n in ("gateway", "hoster", "tenant_id", "tenant_name")}
+    facts["scan.infrastructure"] = infrastructure(company, network)
+    return facts
+
+
+def priority_score(priority: str, score: int) -> int:
+    """One number that sorts as Hunter does: every P1 before every P2, the higher score first; 0 to 700."""
+    return (7 - int(priority[1])) * _PRIORITY_STEP + score if priority[1:].isdigit() else score
+
+
+def signals(breakdown: Any) -> str | None:
+    """The points of a score, one a line: ``+10 SPF found``. Reads a list of entries, or one under ``points``,
+    ``rules`` or ``lines``."""
+    entries = breakdown
+    if isinstance(breakdown, Mapping):
+        entries = next((breakdown[n] for n in ("points", "rules", "lines", "entries") if n in breakdown), None)
+    lines = []
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, Mapping):
+            points = entry.get("points")
+            text = next((entry[n] for n in ("label", "reason", "text", "rule", "what") if entry.get(n)), None)
+            if isinstance(text, Mapping):
+                text = text.get("en") or next(iter(text.values()), None)
+            if text:
+                lines.append(f"{points:+d} {text}" if isinstance(points, int) else str(text))
+    return "\n".join(lines) or None
+
+
+def infrastructure(company: Mapping[str, Any], network: Mapping[str, Any] | None) -> str | None:
+    """A few lines on who runs the company's mail and network."""
+    if company["scan_mx_state"] is None:
+        return None
+    lines = [f"Mail: {company['score_provider']}"]
+    if company["scan_gateway"]:
+        lines.append(f"Gateway: {company['scan_gateway']}")
+    if company["scan_hoster"]:
+        lines.append(f"Hoster: {company['scan_hoster']}")
+    dkim = {True: "found", False: "absent", None: "unknown"}[company["scan_dkim_found"]]
+    dmarc = company["scan_dmarc_policy"] or company["scan_dmarc_state"]
+    lines.append(f"MX {company['scan_mx_state']}, SPF {company['scan_spf_state']}, DKIM {dkim}, DMARC {dmarc}")
+    if network:
+        parts = [network.get("address"), network.get("organisation"), network.get("country")]
+        if network.get("asn"):
+            parts.append(f"AS{str(network['asn']).removeprefix('AS')}")
+        lines.append("Network: " + ", ".join(str(p) for p in parts if p))
+    return "\n".join(lines)
+
+
+def _person(prefix: str, person: Mapping[str, Any] | None) -> dict[str, Any]:
+    if person is None:
+        return {}
+    return {
+        f"{prefix}.first_name": person["first_name"],
+        f"{prefix}.last_name": person["last_name"],
+        f"{prefix}.email": person["email"],
+        f"{prefix}.email_name": person["email"].partition("@")[0],
+        f"{prefix}.phone": person["phone"],
+        f"{prefix}.title": person["title"],
+    }
+
+
+def _referral_facts(deal: Mapping[str, Any] | None) -> dict[str, Any]:
+    names = ("id", "name", "category", "status", "notes", "deal_value", "currency", "closing_at")
+    return {f"referral.{n}": deal[n] if deal else None for n in names}
+
+
+def _leading(company: Mapping[str, Any], deals: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return next((d for d in deals if d["id"] == company["leading_referral_id"]), deals[-1] if deals else None)
+
+
+def _lead_facts(
+    company: Mapping[str, Any], leading: Mapping[str, Any] | None, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    source = facts["company.source"]
+    detail = "co_sell" if leading is not None and leading["category"] == "co_sell" else company["score_segment"]
+    return {
+        "lead.subject": f"{company['name']}: {company['score_priority_label']}",
+        "lead.origin": f"{source}/{detail}",
+        "lead.briefing": briefing(company, leading, facts),
+    }
+
+
+def briefing(company: Mapping[str, Any], leading: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> str:
+    """What a salesperson needs to know before calling, as plain text."""
+    lines = [
+        f"{company['score_priority']} {company['score_priority_label']}, score {company['score_score']}"
+        + ("" if company["score_complete"] else " (a lookup failed, the score may rise)"),
+        f"Segment {company['score_segment']} / {company['score_commercial_segment']}, "
+        f"mail with {company['score_provider']}",
+    ]
+    if leading is not None:
+        value = f", {leading['deal_value']:.0f} {leading['currency'] or ''}".rstrip() if leading["deal_value"] else ""
+        lines.append(f"Referral: {leading['category']}, {leading['status']}{value}")
+    if facts["score.signals"]:
+        lines += ["", str(facts["score.signals"])]
+    return "\n".join(lines)
+
+
+def _stage(deal: Mapping[str, Any], company: Mapping[str, Any], mapping: FieldMappings) -> Stage | None:
+    """Stage of a deal: by score; an Active co-sell referral always has one; a closed one never gets a new one."""
+    if not deal["is_open"]:
+        return None
+    earned = mapping.stage_for(company["score_score"])
+    if earned is None and deal["category"] == "co_sell" and deal["status"] == "Active":
+        return mapping.co_sell_stage
+    return earned
+
+
+def _opportunity_facts(deal: Mapping[str, Any], company: Mapping[str, Any], stage: Stage | None) -> dict[str, Any]:
+    return {
+        "opportunity.name": deal["name"] or f"{company['name']}: {deal['category']}",
+        "opportunity.stage": stage.stage if stage else None,
+        "opportunity.probability": stage.probability if stage else None,
+    }
+
+
+def _first_source(sources: Mapping[str, Any] | None) -> str:
+    if not sources:
+        return "api"
+    return min(sources, key=lambda name: (str((sources[name] or {}).get("first", "~")), name))

@@ -1,0 +1,129 @@
+"""Tokens for the organisation: client credentials through MSAL, with a secret or a certificate (contract section 2)."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import msal
+import requests
+from requests.adapters import HTTPAdapter
+
+from hunter_orchestration.dynamics.refusals import SignInError, UnreachableError
+from hunter_orchestration.settings import Settings
+
+_TIMEOUT = 30
+_MFA = "AADSTS50076"
+
+
+class TokenSource(Protocol):
+    """Where the bearer token comes from; ``force`` asks for a new one because the last was refused."""
+
+    def token(self, *, force: bool = False) -> str: ...
+
+
+class FixedToken:
+    """A token somebody else obtained."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def token(self, *, force: bool = False) -> str:
+        """The token; there is no other one."""
+        if force:
+            raise SignInError("Dynamics refuses the token it was given.", "Sign in again and pass a new one.")
+        return self._value
+
+
+class _Loopback(HTTPAdapter):
+    # MSAL insists on https; a stand-in on this machine speaks plain http at the same address.
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        request.url = (request.url or "").replace("https://", "http://", 1)
+        return super().send(request, *args, **kwargs)
+
+
+class _Session(requests.Session):
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs.setdefault("timeout", _TIMEOUT)
+        return super().request(*args, **kwargs)
+
+
+class AppTokens:
+    """Tokens of the app registration for ``{organisation}/.default``, kept by MSAL until just before they end.
+
+    ``token`` raises ``SignInError`` when Entra ID refuses, ``UnreachableError`` when it is away.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._scope = f"{settings.dynamics_url}/.default"
+        self._lock = threading.Lock()
+        self._application: Any = None
+
+    def token(self, *, force: bool = False) -> str:
+        """A bearer token; ``force`` drops the kept one first."""
+        with self._lock:
+            try:
+                if self._application is None or force:
+                    self._application = self._new()
+                answer = self._application.acquire_token_for_client(scopes=[self._scope])
+            except requests.RequestException as error:
+                raise UnreachableError(
+                    f"Entra ID can't be reached ({type(error).__name__}).",
+                    "Check the network and HUNTER_AUTHORITY_URL.",
+                ) from None
+        if "access_token" in answer:
+            return str(answer["access_token"])
+        words = str(answer.get("error_description") or answer.get("error") or "no reason given").splitlines()[0]
+        fix = (
+            "Sign in again: the account needs multi-factor authentication; use an app registration instead."
+            if _MFA in words
+            else "Sign in again: check HUNTER_CLIENT_ID, HUNTER_CLIENT_SECRET or HUNTER_CLIENT_CERTIFICATE, and that "
+            "the application user exists in the organisation."
+        )
+        raise SignInError(f"Entra ID gives no token for Dynamics: {words}", fix)
+
+    def _new(self) -> Any:
+        settings = self._settings
+        tenant = settings.dynamics_tenant_id or settings.tenant_id
+        if not settings.client_id or not tenant:
+            raise SignInError(
+                "No app registration is configured for Dynamics.", "Set HUNTER_CLIENT_ID and HUNTER_TENANT_ID."
+            )
+        parts = urlsplit(settings.authority_url)
+        options: dict[str, Any] = {"http_client": _Session()}
+        base = settings.authority_url
+        if parts.scheme == "http":
+            if parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+                raise SignInError("HUNTER_AUTHORITY_URL is not https.", "Write it with https://.")
+            base = f"https://{parts.netloc}"
+            options["http_client"].mount(base, _Loopback())
+            options |= {"instance_discovery": False, "validate_authority": False}
+        try:
+            return msal.ConfidentialClientApplication(
+                settings.client_id, authority=f"{base}/{tenant}", client_credential=self._credential(), **options
+            )
+        except ValueError as error:
+            raise SignInError(
+                f"The sign-in authority refuses these settings ({type(error).__name__}).",
+                "Check HUNTER_AUTHORITY_URL, HUNTER_TENANT_ID and HUNTER_CLIENT_CERTIFICATE.",
+            ) from None
+
+    def _credential(self) -> Any:
+        settings = self._settings
+        if settings.client_certificate is not None:
+            try:
+                text = settings.client_certificate.read_text()
+            except OSError as error:
+                raise SignInError(
+                    f"The certificate file can't be read ({error.strerror}).", "Check HUNTER_CLIENT_CERTIFICATE."
+                ) from None
+            return {"private_key": text, "public_certificate": text}
+        secret = settings.client_secret.get_secret_value()
+        if not secret:
+            raise SignInError(
+                "Neither a client secret nor a certificate is configured.",
+                "Set HUNTER_CLIENT_SECRET or HUNTER_CLIENT_CERTIFICATE.",
+            )
+        return secret

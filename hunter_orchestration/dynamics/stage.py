@@ -1,0 +1,280 @@
+"""The three stages: push what is due, pull what changed, compare what is claimed with what is found."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from hunter_orchestration.dynamics.client import DataverseClient
+from hunter_orchestration.dynamics.mapping import load_mapping
+from hunter_orchestration.dynamics.preflight import Organisation, prepare
+from hunter_orchestration.dynamics.pull import Pull
+from hunter_orchestration.dynamics.push import LEASE, LEASE_SECONDS, Push
+from hunter_orchestration.dynamics.reconcile import Reconcile
+from hunter_orchestration.dynamics.refusals import DynamicsOffError, ThrottledError
+from hunter_orchestration.errors import HunterError
+from hunter_orchestration.settings import Settings
+from hunter_orchestration.store import Store, crm, runs
+from hunter_orchestration.store.upsert import chunks
+from hunter_orchestration.store.work import Progress, StageResult, Window, utc_now
+
+SOURCE = "dynamics"
+_CHUNK = 1000
+_SHOWN = 50
+OUTCOMES = ("created", "updated", "adopted", "unchanged", "recovered", "rejected", "deferred", "conflict",
+            "deleted_in_crm", "skipped")  # fmt: skip
+"""``picked`` is their sum."""
+
+
+def push(
+    store: Store,
+    settings: Settings,
+    *,
+    window: Window | None = None,
+    domains: Sequence[str] | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    actor: str = "hunter",
+    run_id: str | None = None,
+    progress: Progress | None = None,
+    client: DataverseClient | None = None,
+) -> StageResult:
+    """Push companies that are due, or the ones named, or those whose last activity lies in a window.
+
+    A dry run plans and writes nothing, neither here nor there; ``facts["plan"]`` holds the plan.
+
+    Raises:
+        DynamicsOffError, MappingError, NotReadyError, SignInError: nothing is sent until somebody acts.
+        UnreachableError: the organisation is away; what was not confirmed is looked up by the next run.
+        LeaseHeldError, LeaseLostError: another run works; its ``owner`` says which.
+    """
+    result = StageResult()
+    for name in OUTCOMES:
+        result.counts[name] = 0
+    if _nothing_to_do(store, settings, window, domains, result):
+        return result
+    with _working(store, settings, actor, run_id, client, lease=not dry_run) as (open_client, organisation, token):
+        if not dry_run:
+            _note_changes(store, organisation)
+        work = Push(
+            store, open_client, organisation, token=token, actor=actor, run_id=run_id,
+            batch_size=settings.dynamics_batch_size, concurrency=settings.dynamics_concurrency, force=force,
+            dry_run=dry_run,
+        )  # fmt: skip
+        total = len(domains) if domains is not None else _count(store, window)
+        surprises: list[dict[str, Any]] = []
+        plan: list[dict[str, Any]] = []
+        done = unexpected = 0
+        for some in _chunks(store, domains, window):
+            chunk = work.run_chunk(some)
+            for outcome, number in chunk.outcomes.items():
+                result.add(outcome, number)
+            unexpected += len(chunk.surprises)
+            surprises += chunk.surprises[: max(0, _SHOWN - len(surprises))]
+            plan += chunk.plan
+            done += len(some)
+            result.add("companies", len(some))
+            if progress is not None:
+                progress(done, total)
+            if work.stopped is not None:
+                break
+        result.counts["picked"] = sum(result.counts.get(name, 0) for name in OUTCOMES)
+        result.facts |= _facts(open_client, result)
+        result.facts["plan_differences"] = {"count": unexpected, "sample": surprises}
+        if dry_run:
+            result.facts["plan"] = plan
+        if isinstance(work.stopped, ThrottledError):
+            _hold(store, work.stopped)
+            result.facts["throttled"] = work.stopped.message
+        elif work.stopped is not None:
+            raise work.stopped
+    return result
+
+
+def plan(
+    store: Store,
+    settings: Settings,
+    *,
+    domains: Sequence[str] | None = None,
+    since: datetime | None = None,
+    client: DataverseClient | None = None,
+) -> list[dict[str, Any]]:
+    """What a push would do, record by record: {domain, table, external_id, operation, fields {field: [old, new]},
+    kept {field: [theirs, ours]}, reason}.
+
+    Args:
+        since: also companies whose last activity is that recent.
+    """
+    window = Window(since, utc_now() + timedelta(days=1)) if since is not None else None
+    found = push(store, settings, domains=domains, window=window, dry_run=True, client=client)
+    shown: list[dict[str, Any]] = found.facts.get("plan", [])
+    return shown
+
+
+def pull(
+    store: Store,
+    settings: Settings,
+    *,
+    actor: str = "hunter",
+    run_id: str | None = None,
+    progress: Progress | None = None,
+    client: DataverseClient | None = None,
+) -> StageResult:
+    """Read back what people did in the CRM.
+
+    Raises:
+        As ``push``; ThrottledError when the organisation asks to wait.
+    """
+    with _working(store, settings, actor, run_id, client) as (open_client, organisation, token):
+        found = Pull(
+            store, open_client, organisation, token=token, actor=actor, run_id=run_id, progress=progress
+        ).run()  # fmt: skip
+        facts = {"full_read": found.full_read, "kept_by_crm": found.kept_by_crm, "requests": open_client.requests}
+        return StageResult(counts=found.counts, facts=facts)
+
+
+def reconcile(
+    store: Store,
+    settings: Settings,
+    *,
+    mend: bool = False,
+    actor: str = "hunter",
+    run_id: str | None = None,
+    progress: Progress | None = None,
+    client: DataverseClient | None = None,
+) -> StageResult:
+    """Compare what the ledger claims with what the CRM holds, both ways; ``mend`` makes the ledger true again and has
+    the next push write what is missing.
+
+    Raises:
+        As ``pull``.
+    """
+    with _working(store, settings, actor, run_id, client) as (open_client, organisation, token):
+        result = Reconcile(
+            store, open_client, organisation, token=token, actor=actor, run_id=run_id, progress=progress
+        ).run(mend=mend)  # fmt: skip
+        result.facts["requests"] = open_client.requests
+        return result
+
+
+def connected(settings: Settings, client: DataverseClient | None = None) -> DataverseClient:
+    """A client for the configured organisation.
+
+    Raises:
+        DynamicsOffError, NotReadyError: Dynamics is off, or its address is wrong.
+    """
+    if not settings.dynamics_enabled:
+        raise DynamicsOffError
+    return client if client is not None else DataverseClient(settings)
+
+
+@contextmanager
+def _working(
+    store: Store,
+    settings: Settings,
+    actor: str,
+    run_id: str | None,
+    client: DataverseClient | None,
+    *,
+    lease: bool = True,
+) -> Iterator[tuple[DataverseClient, Organisation, int]]:
+    """The client, the organisation checked, and the lease; the mapping is read before anything is asked."""
+    open_client = connected(settings, client)
+    try:
+        loaded = load_mapping(settings.mapping_file)
+        owner = run_id or f"{actor} on {socket.gethostname()}:{os.getpid()}"
+        token = runs.acquire_lease(store, LEASE, owner, LEASE_SECONDS) if lease else 0
+        try:
+            with store.read() as connection:
+                known = runs.read_watermark(connection, SOURCE, "organisation")
+            organisation = prepare(open_client, loaded, known)
+            if known is None and lease:
+                with store.write() as connection:
+                    runs.write_watermark(connection, SOURCE, "organisation", organisation.id)
+            yield open_client, organisation, token
+        finally:
+            if lease:
+                runs.release_lease(store, LEASE, token)
+    finally:
+        if client is None:
+            open_client.close()
+
+
+def _nothing_to_do(
+    store: Store, settings: Settings, window: Window | None, domains: Sequence[str] | None, result: StageResult
+) -> bool:
+    """Nobody is asked anything when nothing is due, or while the organisation's last Retry-After runs."""
+    if not settings.dynamics_enabled:
+        raise DynamicsOffError
+    loaded = load_mapping(settings.mapping_file)
+    now = utc_now()
+    with store.read() as connection:
+        held = runs.read_watermark(connection, SOURCE, "not_before")
+        mapping = runs.read_watermark(connection, SOURCE, "mapping")
+        rows = len(domains) if domains is not None else crm.count_due(connection, now, window)
+    if held is not None and datetime.fromisoformat(held) > now:
+        result.counts["picked"] = 0
+        result.facts["throttled"] = f"Dynamics asked to be left alone until {held}."
+        return True
+    changed = mapping is not None and not mapping.startswith(f"{loaded.digest}.")
+    if rows == 0 and not changed:
+        result.counts["picked"] = 0
+        result.facts |= {"requests": 0, "success_share": 1.0}
+        return True
+    return False
+
+
+def _note_changes(store: Store, organisation: Organisation) -> None:
+    """A changed mapping makes every pushed company due, changed metadata those with rejected records."""
+    with store.write() as connection:
+        before = runs.read_watermark(connection, SOURCE, "mapping")
+        if before == organisation.version:
+            return
+        if before is not None:
+            digest = organisation.mapping.digest
+            crm.mark_due_where(connection, ["rejected"] if before.startswith(f"{digest}.") else None)
+        runs.write_watermark(connection, SOURCE, "mapping", organisation.version)
+
+
+def _count(store: Store, window: Window | None) -> int:
+    with store.read() as connection:
+        return crm.count_due(connection, utc_now(), window)
+
+
+def _chunks(store: Store, domains: Sequence[str] | None, window: Window | None) -> Iterator[list[str]]:
+    if domains is not None:
+        yield from chunks(dict.fromkeys(domains), _CHUNK)
+        return
+    after, now = "", utc_now()
+    while True:
+        with store.read() as connection:
+            some = crm.due_domains(connection, now, after=after, limit=_CHUNK, window=window)
+        if not some:
+            return
+        yield some
+        after = some[-1]
+
+
+def _facts(client: DataverseClient, result: StageResult) -> dict[str, Any]:
+    counts = result.counts
+    picked = counts["picked"] - counts["skipped"]
+    good = sum(counts[n] for n in ("created", "updated", "adopted", "unchanged", "recovered"))
+    return {
+        "requests": client.requests,
+        "requests_per_record": round(client.requests / picked, 4) if picked else 0.0,
+        "success_share": round(good / picked, 4) if picked else 1.0,
+        "concurrency": {"now": client.pace.limit, "lowest": client.pace.lowest_limit, "most": client.pace.most},
+        "limits": {"throttled": client.pace.throttled, "waited_seconds": round(client.pace.waited, 1),
+                   "requests_in_window": client.pace.in_window},
+    }  # fmt: skip
+
+
+def _hold(store: Store, error: HunterError) -> None:
+    seconds = getattr(error, "retry_after", None) or 60.0
+    with store.write() as connection:
+        until = utc_now() + timedelta(seconds=seconds)
+        runs.write_watermark(connection, SOURCE, "not_before", until.isoformat())

@@ -1,0 +1,327 @@
+"""The CRM ledger and its audit: what is due, what a chunk of companies needs, what became of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, literal_column, or_, select, union, update
+
+from hunter_orchestration.store.tables.companies import companies, contacts
+from hunter_orchestration.store.tables.crm import crm_audit, crm_differences, crm_records
+from hunter_orchestration.store.tables.ingestion import watermarks
+from hunter_orchestration.store.tables.referrals import referrals
+from hunter_orchestration.store.tables.scans import domain_details, scans
+from hunter_orchestration.store.tables.scores import scores
+from hunter_orchestration.store.upsert import chunks, insert
+from hunter_orchestration.store.work import Window, utc_now
+
+Identity = tuple[str, str]
+"""Table name and external id."""
+
+LEDGER_COLUMNS = tuple(column.name for column in crm_records.c)
+UNFINISHED = ("pending", "in_progress", "deferred")
+"""States that the next push takes up by itself."""
+
+_CHUNK = 500
+
+
+def due_domains(
+    connection: Connection, now: datetime, *, after: str = "", limit: int = 1000, window: Window | None = None
+) -> list[str]:
+    """Companies with something to push, by name, after a name: those marked due, and those whose ledger rows wait
+    for their next attempt. A window forces companies whose last activity lies in it."""
+    marked = _marked(window)
+    first = select(companies.c.domain.label("domain")).where(marked, companies.c.domain > after)
+    second = select(crm_records.c.company_domain.label("domain")).where(
+        crm_records.c.state.in_(UNFINISHED),
+        or_(crm_records.c.next_attempt_at.is_(None), crm_records.c.next_attempt_at <= now),
+        crm_records.c.company_domain > after,
+    )
+    both = union(first, second).subquery()
+    query = select(both.c.domain).order_by(both.c.domain).limit(limit)
+    return [str(domain) for domain in connection.execute(query).scalars()]
+
+
+def _marked(window: Window | None) -> ColumnElement[bool]:
+    due = companies.c.push_due_at.is_not(None)
+    if window is None:
+        return due
+    return or_(due, (companies.c.activity_at >= window.start) & (companies.c.activity_at < window.end))
+
+
+def count_due(connection: Connection, now: datetime, window: Window | None = None) -> int:
+    """How many companies ``due_domains`` would name in all."""
+    marked = _marked(window)
+    first = select(companies.c.domain.label("domain")).where(marked)
+    second = select(crm_records.c.company_domain.label("domain")).where(
+        crm_records.c.state.in_(UNFINISHED),
+        or_(crm_records.c.next_attempt_at.is_(None), crm_records.c.next_attempt_at <= now),
+    )
+    return int(connection.execute(select(func.count()).select_from(union(first, second).subquery())).scalar_one())
+
+
+def company_rows(connection: Connection, domains: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Companies with their score and current scan, one query."""
+    query = (
+        select(
+            companies,
+            *(scores.c[n].label(f"score_{n}") for n in _SCORED),
+            *(scans.c[n].label(f"scan_{n}") for n in _SCANNED),
+        )
+        .select_from(
+            companies.outerjoin(scores, scores.c.domain == companies.c.domain).outerjoin(
+                scans, (scans.c.domain == companies.c.domain) & scans.c.is_current
+            )
+        )
+        .where(companies.c.domain.in_(list(domains)))
+    )
+    return {row["domain"]: dict(row) for row in connection.execute(query).mappings()}
+
+
+_SCORED = ("score", "priority", "priority_label", "segment", "commercial_segment", "technical_heat", "commercial_heat",
+           "provider", "rules_version", "breakdown", "complete", "scored_at", "inputs", "domain")  # fmt: skip
+_SCANNED = ("gateway", "hoster", "tenant_id", "tenant_name", "mx_state", "spf_state", "spf_all", "dkim_found",
+            "dmarc_state", "dmarc_policy", "scanned_at")  # fmt: skip
+
+
+def contacts_of(connection: Connection, domains: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Contacts by company, in the order they came."""
+    query = select(contacts).where(contacts.c.company_domain.in_(list(domains))).order_by(contacts.c.id)
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in connection.execute(query).mappings():
+        found[row["company_domain"]].append(dict(row))
+    return found
+
+
+def referrals_of(connection: Connection, domains: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Referrals by company, oldest first."""
+    query = select(referrals).where(referrals.c.company_domain.in_(list(domains)))
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in connection.execute(query.order_by(referrals.c.created_at, referrals.c.id)).mappings():
+        found[row["company_domain"]].append(dict(row))
+    return found
+
+
+def networks_of(connection: Connection, domains: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """IP data by company, where it was found."""
+    query = select(domain_details.c.domain, domain_details.c.facts).where(
+        domain_details.c.domain.in_(list(domains)),
+        domain_details.c.kind == "network",
+        domain_details.c.state == "found",
+    )
+    return {row.domain: row.facts for row in connection.execute(query)}
+
+
+def ledger(
+    connection: Connection, domains: Sequence[str], identities: Iterable[Identity]
+) -> dict[Identity, dict[str, Any]]:
+    """Ledger rows of these companies, and of these identities whoever they belong to."""
+    found = {}
+    query = select(crm_records).where(crm_records.c.company_domain.in_(list(domains)))
+    for row in connection.execute(query).mappings():
+        found[row["table_name"], row["external_id"]] = dict(row)
+    by_table: dict[str, list[str]] = defaultdict(list)
+    for table, external_id in identities:
+        if (table, external_id) not in found:
+            by_table[table].append(external_id)
+    for table, ids in by_table.items():
+        for chunk in chunks(ids, _CHUNK):
+            query = select(crm_records).where(crm_records.c.table_name == table, crm_records.c.external_id.in_(chunk))
+            for row in connection.execute(query).mappings():
+                found[table, row["external_id"]] = dict(row)
+    return found
+
+
+def record(connection: Connection, table: str, external_id: str) -> dict[str, Any] | None:
+    """One ledger row."""
+    query = select(crm_records).where(crm_records.c.table_name == table, crm_records.c.external_id == external_id)
+    row = connection.execute(query).mappings().first()
+    return dict(row) if row is not None else None
+
+
+def by_crm_ids(connection: Connection, table: str, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Ledger rows by the CRM's id; after a merge in the CRM two rows may share one."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for chunk in chunks(ids, _CHUNK):
+        query = select(crm_records).where(crm_records.c.table_name == table, crm_records.c.crm_id.in_(chunk))
+        for row in connection.execute(query).mappings():
+            found[row["crm_id"]].append(dict(row))
+    return found
+
+
+def crm_ids(connection: Connection, table: str) -> Iterator[tuple[str, str, str, str]]:
+    """(external id, CRM id, state, company) of every row of a table that has a CRM id."""
+    query = select(
+        crm_records.c.external_id, crm_records.c.crm_id, crm_records.c.state, crm_records.c.company_domain
+    ).where(crm_records.c.table_name == table, crm_records.c.crm_id.is_not(None))
+    for row in connection.execute(query):
+        yield row.external_id, row.crm_id, row.state, row.company_domain
+
+
+def blank(table: str, external_id: str, domain: str, referral_id: str | None = None) -> dict[str, Any]:
+    """A ledger row for a record that was never tried."""
+    row: dict[str, Any] = dict.fromkeys(LEDGER_COLUMNS)
+    row.update(table_name=table, external_id=external_id, company_domain=domain, referral_id=referral_id,
+               state="pending", attempts=0, lease_token=0, changed_at=utc_now())  # fmt: skip
+    return row
+
+
+def save(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write ledger rows whole. A row whose lease token is newer than ours stays as the other writer left it."""
+    if not rows:
+        return
+    statement = insert(connection, crm_records)
+    statement = statement.on_conflict_do_update(
+        index_elements=["table_name", "external_id"],
+        set_={name: statement.excluded[name] for name in LEDGER_COLUMNS[2:]},
+        where=crm_records.c.lease_token <= statement.excluded.lease_token,
+    )
+    connection.execute(statement, [dict(row) for row in rows])
+
+
+def audit(connection: Connection, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Append to the audit: all with the same columns."""
+    if entries:
+        connection.execute(crm_audit.insert(), [dict(entry) for entry in entries])
+
+
+def audit_entries(
+    connection: Connection,
+    *,
+    domain: str | None = None,
+    since: datetime | None = None,
+    after: int = 0,
+    limit: int = 1000,
+) -> Sequence[RowMapping]:
+    """Audit entries in the order they were written, for export."""
+    query = select(crm_audit).where(crm_audit.c.id > after)
+    if domain is not None:
+        query = query.where(crm_audit.c.company_domain == domain)
+    if since is not None:
+        query = query.where(crm_audit.c.at >= since)
+    return connection.execute(query.order_by(crm_audit.c.id).limit(limit)).mappings().all()
+
+
+def due_stamps(connection: Connection, domains: Sequence[str]) -> dict[str, datetime | None]:
+    """``push_due_at`` of these companies."""
+    query = select(companies.c.domain, companies.c.push_due_at).where(companies.c.domain.in_(list(domains)))
+    return {row.domain: row.push_due_at for row in connection.execute(query)}
+
+
+def clear_due(connection: Connection, stamps: Mapping[str, datetime | None]) -> None:
+    """Clear the stamps that were read; one that moved on since stays."""
+    by_stamp: dict[datetime, list[str]] = defaultdict(list)
+    for domain, stamp in stamps.items():
+        if stamp is not None:
+            by_stamp[stamp].append(domain)
+    for stamp, domains in by_stamp.items():
+        connection.execute(
+            update(companies)
+            .where(companies.c.domain.in_(domains), companies.c.push_due_at == stamp)
+            .values(push_due_at=None)
+        )
+
+
+def mark_due(connection: Connection, domains: Iterable[str]) -> None:
+    """Have the next push look at these companies."""
+    for chunk in chunks(dict.fromkeys(domains), _CHUNK):
+        connection.execute(update(companies).where(companies.c.domain.in_(chunk)).values(push_due_at=utc_now()))
+
+
+def mark_due_where(connection: Connection, states: Sequence[str] | None) -> int:
+    """Have the next push look at every company with a ledger row (in one of the states); how many."""
+    wanted = select(crm_records.c.company_domain)
+    if states is not None:
+        wanted = wanted.where(crm_records.c.state.in_(list(states)))
+    statement = update(companies).where(companies.c.domain.in_(wanted)).values(push_due_at=utc_now())
+    return connection.execute(statement).rowcount
+
+
+def listed(
+    connection: Connection, states: Sequence[str], *, limit: int = 100, domains: Sequence[str] | None = None
+) -> Sequence[RowMapping]:
+    """Ledger rows in some states, last changed first."""
+    query = select(crm_records).where(crm_records.c.state.in_(list(states)))
+    if domains is not None:
+        query = query.where(crm_records.c.company_domain.in_(list(domains)))
+    return connection.execute(query.order_by(crm_records.c.changed_at.desc()).limit(limit)).mappings().all()
+
+
+def reset_attempts(connection: Connection, states: Sequence[str], domains: Sequence[str] | None) -> list[str]:
+    """Make rows pending again so that the next push tries them; the companies they belong to."""
+    where = [crm_records.c.state.in_(list(states))]
+    if domains is not None:
+        where.append(crm_records.c.company_domain.in_(list(domains)))
+    found = [
+        str(d) for d in connection.execute(select(crm_records.c.company_domain).where(*where).distinct()).scalars()
+    ]
+    connection.execute(
+        update(crm_records)
+        .where(*where)
+        .values(state="pending", next_attempt_at=None, wanted_hash=None, changed_at=utc_now())
+    )
+    return found
+
+
+def state_counts(connection: Connection) -> dict[str, int]:
+    """Ledger rows by state."""
+    query = select(crm_records.c.state, func.count()).group_by(crm_records.c.state)
+    return {state: int(count) for state, count in connection.execute(query)}
+
+
+def by_external_ids(connection: Connection, table: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Ledger rows of one table by external id."""
+    return {key[1]: row for key, row in ledger(connection, [], ((table, i) for i in ids)).items()}
+
+
+def claimed(connection: Connection, table: str, after: str = "", limit: int = 2000) -> Sequence[RowMapping]:
+    """Rows we call synced, by external id, after one."""
+    query = select(crm_records).where(
+        crm_records.c.table_name == table, crm_records.c.state == "synced", crm_records.c.external_id > after
+    )
+    return connection.execute(query.order_by(crm_records.c.external_id).limit(limit)).mappings().all()
+
+
+def replace_differences(connection: Connection, found: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """The open differences are these from now on; those that are gone count as mended."""
+    fields = ("table_name", "external_id", "kind", "field")
+    known = {
+        tuple(row[f] for f in fields): row["id"]
+        for row in connection.execute(select(crm_differences).where(crm_differences.c.mended_at.is_(None))).mappings()
+    }
+    still = {tuple(row[f] for f in fields) for row in found}
+    gone = [row_id for key, row_id in known.items() if key not in still]
+    for chunk in chunks(gone, _CHUNK):
+        connection.execute(update(crm_differences).where(crm_differences.c.id.in_(chunk)).values(mended_at=now))
+    new = [dict(row) for row in found if tuple(row[f] for f in fields) not in known]
+    if new:
+        connection.execute(crm_differences.insert(), new)
+
+
+def open_differences(connection: Connection) -> int:
+    """Differences that nobody mended."""
+    query = select(func.count()).select_from(crm_differences).where(crm_differences.c.mended_at.is_(None))
+    return int(connection.execute(query).scalar_one())
+
+
+def forget_watermark(connection: Connection, source: str, scope: str) -> None:
+    """Drop a stored token."""
+    connection.execute(delete(watermarks).where(watermarks.c.source == source, watermarks.c.scope == scope))
+
+
+def prune_audit(connection: Connection, before: datetime) -> int:
+    """Drop audit entries older than the retention allows; how many."""
+    return connection.execute(delete(crm_audit).where(crm_audit.c.at < before)).rowcount
+
+
+def accounts_named(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """How many companies bear each name: a name that several bear recognises none of them."""
+    query = (
+        select(companies.c.name, func.count(literal_column("1")))
+        .where(companies.c.name.in_(list(names)), companies.c.merged_into.is_(None))
+        .group_by(companies.c.name)
+    )
+    return {name: int(count) for name, count in connection.execute(query)}

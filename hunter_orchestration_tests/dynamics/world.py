@@ -1,0 +1,288 @@
+"""A store with scored companies, an organisation to push them to, and the salesperson who works in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import requests
+from sqlalchemy import insert, update
+
+from hunter_orchestration.dynamics import stage
+from hunter_orchestration.dynamics.client import DataverseClient
+from hunter_orchestration.dynamics.sign_in import FixedToken, TokenSource
+from hunter_orchestration.sandbox.dataverse.standalone import Running, running
+from hunter_orchestration.settings import Settings, load_settings
+from hunter_orchestration.store import Store, crm, leads
+from hunter_orchestration.store.tables.companies import companies, contacts
+from hunter_orchestration.store.tables.referrals import referrals
+from hunter_orchestration.store.tables.scans import scans
+from hunter_orchestration.store.tables.scores import scores
+from hunter_orchestration.store.work import StageResult
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+def email_hash(address: str) -> str:
+    """Identity of a contact."""
+    return hashlib.sha256(address.strip().lower().encode()).hexdigest()
+
+
+def domain_of(number: int) -> str:
+    """Domain of the n-th company."""
+    return f"company-{number:05d}.example"
+
+
+def add_companies(
+    store: Store,
+    numbers: Sequence[int],
+    *,
+    score: int = 70,
+    priority: str = "P2",
+    category: str = "co_sell",
+    referral: bool = True,
+    **more: Any,
+) -> list[str]:
+    """Companies with a score, a scan, a contact and an Active referral each, due to be pushed; their domains."""
+    rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("companies", "scores", "scans", "contacts", "referrals")}
+    for number in numbers:
+        domain = domain_of(number)
+        referral_id = f"00000000-0000-4000-8000-{number:012d}"
+        rows["companies"].append(
+            {
+                "domain": domain,
+                "name": f"Şirket {number} A.Ş.",
+                "name_source": "referral",
+                "country": "TR",
+                "city": "İzmir",
+                "address": {"street": f"Atatürk Cd. {number}", "postal_code": "35000"},
+                "phone": f"+90 232 555 {number % 10000:04d}",
+                "sources": {"partnercenter": {"first": NOW.isoformat(), "last": NOW.isoformat()}},
+                "referral_count": int(referral),
+                "open_referral_count": int(referral),
+                "has_open_co_sell": referral and category == "co_sell",
+                "leading_referral_id": referral_id if referral else None,
+                "first_seen_at": NOW,
+                "changed_at": NOW,
+                "activity_at": NOW,
+                "push_due_at": NOW,
+                **more,
+            }
+        )
+        rows["scores"].append(
+            {
+                "domain": domain,
+                "rules_version": "1.0",
+                "input_hash": "x",
+                "inputs": {},
+                "provider": "Google",
+                "score": score,
+                "complete": True,
+                "segment": "Migration",
+                "technical_heat": "Warm",
+                "commercial_segment": "COMPETITIVE",
+                "commercial_heat": "HIGH",
+                "priority": priority,
+                "priority_label": "Competitive Takeover",
+                "breakdown": [
+                    {"rule": "provider", "points": 50, "state": "found", "text": {"en": "Mail is with Google"}},
+                    {"rule": "spf", "points": 10, "state": "found", "text": {"en": "SPF found"}},
+                ],
+                "scored_at": NOW,
+                "changed_at": NOW,
+            }
+        )
+        rows["scans"].append(
+            {
+                "domain": domain,
+                "scanned_at": NOW,
+                "expires_at": NOW + timedelta(days=7),
+                "is_current": True,
+                "complete": True,
+                "provider": "Google",
+                "gateway": "Proofpoint",
+                "mx_state": "found",
+                "spf_state": "found",
+                "dkim_found": True,
+                "dmarc_state": "found",
+                "dmarc_policy": "none",
+                "findings": {},
+                "lookups": 9,
+                "seconds": 0.1,
+            }
+        )
+        address = f"ayse.{number}@{domain}"
+        rows["contacts"].append(
+            {
+                "company_domain": domain,
+                "email_hash": email_hash(address),
+                "email": address,
+                "first_name": "Ayşe",
+                "last_name": f"Yılmaz {number}",
+                "phone": "+90 532 555 0101",
+                "title": "IT Manager",
+                "source": "partnercenter",
+                "referral_id": referral_id,
+                "first_seen_at": NOW,
+                "changed_at": NOW,
+            }
+        )
+        if referral:
+            rows["referrals"].append(
+                {
+                    "id": referral_id,
+                    "raw_lead_id": number + 1,
+                    "name": f"Migration {number}",
+                    "type": "Shared",
+                    "status": "Active",
+                    "substatus": "Accepted",
+                    "category": category,
+                    "category_rule": "shared",
+                    "is_open": True,
+                    "company_name": f"Şirket {number} A.Ş.",
+                    "contacts": [],
+                    "notes": "120 mailboxes",
+                    "company_domain": domain,
+                    "linked_by": "auto",
+                    "deal_value": Decimal("38000"),
+                    "currency": "EUR",
+                    "closing_at": NOW + timedelta(days=60),
+                    "created_at": NOW,
+                    "updated_at": NOW,
+                    "synced_at": NOW,
+                }
+            )
+    tables = {"companies": companies, "scores": scores, "scans": scans, "contacts": contacts, "referrals": referrals}
+    domains = [row["domain"] for row in rows["companies"]]
+    with store.write() as connection:
+        for name, some in rows.items():
+            if some:
+                connection.execute(insert(tables[name]), some)
+        leads.refresh(connection, domains)
+    return domains
+
+
+def change_company(store: Store, domain: str, *, due: bool = True, **values: Any) -> None:
+    """A source changed a company."""
+    with store.write() as connection:
+        connection.execute(update(companies).where(companies.c.domain == domain).values(**values, changed_at=NOW))
+        if due:
+            crm.mark_due(connection, [domain])
+
+
+def change_score(store: Store, domain: str, **values: Any) -> None:
+    """The company was scored again."""
+    with store.write() as connection:
+        connection.execute(update(scores).where(scores.c.domain == domain).values(**values))
+        crm.mark_due(connection, [domain])
+
+
+@dataclass
+class World:
+    """A store and an organisation. ``sales`` is the salesperson, working through the emulator's control API."""
+
+    store: Store
+    box: Running
+    settings: Settings
+    sales: Sales
+
+    def client(self, tokens: TokenSource | None = None, **options: Any) -> DataverseClient:
+        """A client that does not wait in earnest."""
+        options.setdefault("sleep", lambda _seconds: None)
+        return DataverseClient(self.settings, tokens or FixedToken("test"), **options)
+
+    def push(self, **options: Any) -> StageResult:
+        """Push what is due."""
+        with options.pop("client", None) or self.client() as client:
+            return stage.push(self.store, self.settings, client=client, run_id="run-1", **options)
+
+    def pull(self) -> StageResult:
+        """Read back."""
+        with self.client() as client:
+            return stage.pull(self.store, self.settings, client=client, run_id="run-1")
+
+    def reconcile(self, **options: Any) -> StageResult:
+        """Compare."""
+        with self.client() as client:
+            return stage.reconcile(self.store, self.settings, client=client, run_id="run-1", **options)
+
+    def record(self, table: str, external_id: str) -> dict[str, Any]:
+        """A ledger row."""
+        with self.store.read() as connection:
+            found = crm.record(connection, table, external_id)
+        assert found is not None, f"the ledger has no {table} {external_id}"
+        return found
+
+    def due(self, *domains: str) -> None:
+        """Mark companies due."""
+        with self.store.write() as connection:
+            crm.mark_due(connection, domains)
+
+    def writes(self) -> dict[str, dict[str, int]]:
+        """Rows the organisation wrote since the last call."""
+        counters = self.sales.get("/counters")
+        self.sales.call("DELETE", "/counters")
+        return dict(counters["writes"])
+
+
+class Sales:
+    """Works in the CRM as people do."""
+
+    def __init__(self, url: str) -> None:
+        self._base = f"{url}/control/dataverse"
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """A request to the control API."""
+        response = self._session.request(method, self._base + path, json=body, timeout=30)
+        assert response.status_code < 300, response.text
+        return response.json()
+
+    def get(self, path: str) -> Any:
+        """A GET."""
+        return self.call("GET", path)
+
+    def row(self, table: str, key: str) -> dict[str, Any]:
+        """A row by GUID or external id."""
+        return dict(self.get(f"/tables/{table}/rows/{key}"))
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Every row."""
+        return list(self.get(f"/tables/{table}/rows?limit=100000")["rows"])
+
+    def enter(self, table: str, **values: Any) -> str:
+        """Enter a row by hand; its id."""
+        return str(self.call("POST", f"/tables/{table}/rows", values)[0])
+
+    def edit(self, table: str, key: str, **values: Any) -> None:
+        """Edit a row."""
+        self.call("PATCH", f"/tables/{table}/rows/{key}", values)
+
+    def delete(self, table: str, key: str) -> None:
+        """Delete a row."""
+        self.call("DELETE", f"/tables/{table}/rows/{key}")
+
+    def merge(self, table: str, loser: str, winner: str) -> None:
+        """Merge two rows."""
+        self.call("POST", f"/tables/{table}/rows/{loser}/merge", {"into": winner})
+
+
+@contextmanager
+def organisation(**switches: Any) -> Iterator[tuple[Running, Sales]]:
+    """A prepared organisation with the strict switches on."""
+    with running(prepared=True, **switches) as box:
+        yield box, Sales(box.url)
+
+
+@contextmanager
+def world(store: Store, *, prepared: bool = True, batch_size: int = 200, **switches: Any) -> Iterator[World]:
+    """A store with an organisation to push to."""
+    with running(prepared=prepared, **switches) as box:
+        settings = load_settings(dynamics_enabled=True, dynamics_url=box.url, dynamics_batch_size=batch_size)
+        yield World(store, box, settings, Sales(box.url))
