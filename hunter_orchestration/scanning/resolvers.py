@@ -189,7 +189,9 @@ class Resolver:
 
     def suspect(self, now: float) -> bool:
         """Whether it has been silent for so long that it should be asked something it must know."""
-        return self._silent >= _DEAD_AFTER and now - self._last_answer > _QUIET_SECONDS and self.alive and not self.probing
+        return (
+            self._silent >= _DEAD_AFTER and now - self._last_answer > _QUIET_SECONDS and self.alive and not self.probing
+        )
 
     def on_probe(self, now: float, answered: bool) -> float:
         """The end of such a question.

@@ -27,7 +27,9 @@ SHAPE = {"domain", "provider", "gateway", "hoster", "mx_state", "spf", "dmarc", 
 
 def test_json_lines_have_the_fixed_shape_and_bad_lines_lose_nobody(tmp_path: Path) -> None:
     listed = tmp_path / "domains.txt"
-    listed.write_text("https://www.Firma.example/iletisim\n# remark\n\n127.0.0.1\nbilgi@yok.example\n", encoding="utf-8")
+    listed.write_text(
+        "https://www.Firma.example/iletisim\n# remark\n\n127.0.0.1\nbilgi@yok.example\n", encoding="utf-8"
+    )
     with serving(records=SPF | {"firma.example": GOOGLE}) as server:
         done = CliRunner().invoke(app, ["scan", "--file", str(listed), "--json", "--dns", server.address])
     assert done.exit_code == 0, done.output

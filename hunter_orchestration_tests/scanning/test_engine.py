@@ -24,7 +24,7 @@ def ask(servers: LoopbackDns | list[LoopbackDns], *questions: Question) -> list[
 
     servers = servers if isinstance(servers, list) else [servers]
     with Engine([parse_address(server.address) for server in servers]) as engine:
-        return list(engine.run([("x", task())]))[0].result  # type: ignore[no-any-return]
+        return next(iter(engine.run([("x", task())]))).result  # type: ignore[no-any-return]
 
 
 def test_an_answer_comes_with_its_resolver_time_and_ttl() -> None:

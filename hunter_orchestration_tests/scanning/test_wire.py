@@ -45,14 +45,22 @@ def test_a_query_reads_in_dnspython_as_what_was_asked() -> None:
 @pytest.mark.parametrize(
     ("kind", "records", "expected"),
     [
-        ("MX", ["10 MX1.Firma.Example.", "20 mx.other.example."], [(10, "mx1.firma.example"), (20, "mx.other.example")]),
+        (
+            "MX",
+            ["10 MX1.Firma.Example.", "20 mx.other.example."],
+            [(10, "mx1.firma.example"), (20, "mx.other.example")],
+        ),
         ("MX", ["0 ."], [(0, "")]),
         ("A", ["192.0.2.1"], ["192.0.2.1"]),
         ("AAAA", ["2001:db8::1"], ["2001:db8::1"]),
         ("NS", ["ns1.firma.example."], ["ns1.firma.example"]),
         ("TXT", ['"v=spf1 " "-all"'], [b"v=spf1 -all"]),
         ("TXT", ['"one"'], [b"one"]),
-        ("SOA", ["ns.firma.example. host.firma.example. 7 2 3 4 60"], [("ns.firma.example", "host.firma.example", 7, 60)]),
+        (
+            "SOA",
+            ["ns.firma.example. host.firma.example. 7 2 3 4 60"],
+            [("ns.firma.example", "host.firma.example", 7, 60)],
+        ),
         ("SRV", ["1 2 443 sip.firma.example."], [(1, 2, 443, "sip.firma.example")]),
     ],
 )
