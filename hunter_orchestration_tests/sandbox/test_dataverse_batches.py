@@ -59,7 +59,10 @@ def test_with_continue_on_error_each_part_has_its_own_status(box: Box) -> None:
 def test_line_ends_are_crlf(box: Box) -> None:
     body = part("PATCH", lead("a"), GOOD) + END
     refused = box.batch_as_written(body)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "0x80048d19")
+    assert refused.status_code == 400
+    assert refused.headers["Content-Type"].startswith("multipart/mixed")
+    assert "HTTP/1.1 400" in refused.text
+    assert "0x80048d19" in refused.text
     assert "Stream was not readable" in refused.text
     mixed = box.batch_as_written(body.replace("\n", "\r\n", 3))
     assert mixed.status_code == 400

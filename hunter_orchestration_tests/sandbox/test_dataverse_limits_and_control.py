@@ -34,6 +34,7 @@ def test_too_many_requests_in_the_window_are_told_to_wait(box: Box) -> None:
     response = box.send("GET", "WhoAmI")
     assert (response.status_code, response.json()["error"]["code"]) == (429, "0x80072322")
     first = int(response.headers["Retry-After"])
+    box.running.clock.advance(1)
     again = int(box.send("GET", "WhoAmI").headers["Retry-After"])
     assert again > first
     counted = box.control("GET", "/counters")
@@ -41,7 +42,7 @@ def test_too_many_requests_in_the_window_are_told_to_wait(box: Box) -> None:
     assert counted["requests_sent_while_told_to_wait"] == 1
     box.running.clock.advance(301)
     box.get("WhoAmI")
-    box.running.clock.advance(-301)
+    box.running.clock.advance(-302)
 
 
 def test_callers_are_counted_apart(box: Box) -> None:

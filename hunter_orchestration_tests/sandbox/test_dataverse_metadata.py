@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
+import orjson
 import pytest
 
 from hunter_orchestration.sandbox.dataverse.standalone import running
@@ -182,3 +184,21 @@ def test_metadata_changes_are_narrowed_as_asked(box: Box) -> None:
     subject = next(a for a in found[0]["Attributes"] if a["LogicalName"] == "subject")
     assert subject["MaxLength"] == 300
     assert "SchemaName" not in subject
+
+
+def test_an_expansion_is_narrowed_by_select_and_filter(box: Box) -> None:
+    inner = "$select=LogicalName;$filter=AttributeType eq 'Memo'"
+    found = box.get(f"{LEAD}?$select=LogicalName&$expand=Attributes({inner})")
+    assert {a["LogicalName"] for a in found["Attributes"]} == {"description", "qualificationcomments"}
+
+
+def test_metadata_changes_of_several_tables_come_in_one_answer(box: Box) -> None:
+    for value in (["lead", "account"], '["lead","account"]', "['lead','account']"):
+        condition = {
+            "PropertyName": "LogicalName",
+            "ConditionOperator": "In",
+            "Value": {"Type": "System.String[]", "Value": value},
+        }
+        query = {"Properties": {"PropertyNames": ["EntitySetName", "Keys"]}, "Criteria": {"Conditions": [condition]}}
+        found = box.get(f"RetrieveMetadataChanges(Query=@p1)?@p1={quote(orjson.dumps(query).decode())}")
+        assert {e["EntitySetName"] for e in found["EntityMetadata"]} == {"leads", "accounts"}

@@ -166,11 +166,11 @@ class DataverseApp:
         self.requests += 1
         try:
             request.claims = self._claims(request.headers.get("authorization"))
-        except TokenRefusedError as error:
+        except TokenRefusedError:
             challenge = (
                 f'Bearer authorization_uri="{self.base_url}/common/oauth2/authorize", resource_id={self.base_url}/'
             )
-            return Response(401, {"WWW-Authenticate": challenge, "REQ_REASON": error.reason})
+            return Response(401, {"WWW-Authenticate": challenge})
         if len(request.body) > _LARGEST_BODY:
             return refusal(RefusedError(413, "0x80060888", "The request body is too large."))
         caller = str(request.claims.get("oid") or request.claims.get("appid") or "application")

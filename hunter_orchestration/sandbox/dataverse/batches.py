@@ -16,6 +16,7 @@ from hunter_orchestration.sandbox.dataverse.wire import REASONS, Request, Respon
 
 Answer = Callable[[Request], Response]
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
+_LONGEST_URL = 65_536
 _NAMED = re.compile(r"/?\$(?!batch|metadata)")
 _PART_HEADERS = "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n"
 
@@ -106,7 +107,10 @@ class Batches:
         Raises:
             RefusedError: the batch itself can't be read.
         """
-        items = self.read(request)
+        try:
+            items = self.read(request)
+        except _NotReadableError as unreadable:
+            return _alone(unreadable.response)
         going_on = "odata.continue-on-error" in request.preferences()
         boundary = f"batchresponse_{uuid.uuid4()}"
         parts: list[bytes] = []
@@ -140,7 +144,7 @@ class Batches:
         body = request.body
         if _bare_line_end(body):
             if self.settings["require_crlf"]:
-                raise self._not_crlf()
+                raise _NotReadableError
             body = body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
         items: list[Part | ChangeSet] = []
         count = 0
@@ -160,14 +164,6 @@ class Batches:
                 f"The batch holds {count} requests; at most {self.settings['batch_limit']} are allowed."
             )
         return items
-
-    def _not_crlf(self) -> RefusedError:
-        return RefusedError(
-            400,
-            "0x80048d19",
-            "Error identified in Payload provided by the user for Entity :'$batch', InnerException : "
-            "System.ArgumentException: Stream was not readable.",
-        )
 
     def _check(self, change_set: ChangeSet) -> None:
         seen: set[str] = set()
@@ -225,9 +221,34 @@ class Batches:
         else:
             marker = url.find("/api/data/v")
             path = url[marker:].split("/", 4)[4] if marker >= 0 and url[marker:].count("/") >= 4 else url.lstrip("/")
+        if len(url) > _LONGEST_URL:
+            raise errors.bad_request(f"The URL has {len(url)} characters; at most {_LONGEST_URL} are allowed.")
         if path.startswith("$batch"):
             raise errors.bad_request("A batch can't hold a batch.")
         return path
+
+
+class _NotReadableError(Exception):
+    """The line ends are wrong: answered with a single part (contract, section 9)."""
+
+    response = Response(
+        400,
+        {},
+        {
+            "error": {
+                "code": "0x80048d19",
+                "message": "Error identified in Payload provided by the user for Entity :'$batch', InnerException : "
+                "System.ArgumentException: Stream was not readable.",
+            }
+        },
+    )
+
+
+def _alone(response: Response) -> Response:
+    """A multipart answer of one part, with that part's status."""
+    boundary = f"batchresponse_{uuid.uuid4()}"
+    body = f"--{boundary}\r\n".encode() + _written(response, None) + f"--{boundary}--\r\n".encode()
+    return Response(response.status, {"Content-Type": f"multipart/mixed; boundary={boundary}"}, body)
 
 
 class _FailedError(Exception):

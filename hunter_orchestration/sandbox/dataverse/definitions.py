@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -71,6 +72,8 @@ class Definitions:
             return Response(204)
         if request.method != "GET":
             raise method_not_allowed(request.method)
+        if "Keys" in options.get("$expand", ""):
+            self.alter.progress(table)
         body = self._project(self.describe.table(table), options)
         return Response(200, {}, {"@odata.context": f"{self.root}$metadata#EntityDefinitions/$entity", **body})
 
@@ -127,10 +130,7 @@ class Definitions:
         return found
 
     def _create_column(self, table: Table, request: Request) -> Response:
-        body = request.json()
-        column = self.alter.column_from(table, body, request.headers.get("mscrm.solutionuniquename"))
-        table.add(column)
-        self.organisation.defined(table)
+        column = self.alter.create_column(table, request.json(), request.headers.get("mscrm.solutionuniquename"))
         where = f"{self.root}{request.path}({column.metadata_id})"
         return Response(204, {"OData-EntityId": where})
 
@@ -167,6 +167,8 @@ class Definitions:
             query = orjson.loads(request.options()["@p1"])
         except (KeyError, orjson.JSONDecodeError):
             raise errors.bad_request("RetrieveMetadataChanges needs Query=@p1 with a JSON value.") from None
+        if not isinstance(query, dict):
+            raise errors.bad_request("The Query of RetrieveMetadataChanges has to be an EntityQueryExpression.")
         found = []
         for table in self.organisation.tables.values():
             whole = self.describe.table(table)
@@ -183,6 +185,8 @@ class Definitions:
                 ("ManyToOneRelationships", "RelationshipQuery"),
             ):
                 if part in wanted:
+                    if part == "Keys":
+                        self.alter.progress(table)
                     item[part] = self._narrowed(whole[part](), query.get(inner) or {})
             found.append(item)
         context = f"{self.root}$metadata#{_NAMESPACE}RetrieveMetadataChangesResponse"
@@ -241,7 +245,13 @@ _OF_SOME_TYPES = frozenset(
 
 
 def _narrow(value: Any, inner: str) -> Any:
-    select = next((p.partition("=")[2] for p in inner.split(";") if p.strip().startswith("$select")), "")
+    """Apply the options of an expansion, ``$select`` and ``$filter``."""
+    options = {name.strip(): text for name, _, text in (part.partition("=") for part in inner.split(";"))}
+    if unknown := set(options) - {"$select", "$filter"}:
+        raise errors.bad_request(f"{', '.join(sorted(unknown))} is not supported in $expand here.")
+    if "$filter" in options and isinstance(value, list):
+        value = [item for item in value if _passes(item, options["$filter"])]
+    select = options.get("$select", "")
     names = {n.strip() for n in select.split(",") if n.strip()} | {"MetadataId", "@odata.type"}
     if not select:
         return value
@@ -275,6 +285,16 @@ def _passes(item: Mapping[str, Any], text: str) -> bool:
     return any(results) if "or " in joins else all(results)
 
 
+def _listed(value: Any) -> Any:
+    """The value of an In condition: a list, or one written as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise errors.bad_request(f"The value {value!r} is not a list.") from None
+
+
 def _meets(item: Mapping[str, Any], criteria: Any) -> bool:
     """A MetadataFilterExpression: conditions joined by And (default) or Or."""
     conditions = (criteria or {}).get("Conditions") or []
@@ -288,7 +308,7 @@ def _meets(item: Mapping[str, Any], criteria: Any) -> bool:
         elif operator == "NotEquals":
             results.append(found != value)
         elif operator in {"In", "NotIn"}:
-            listed = orjson.loads(value) if isinstance(value, str) and value.startswith("[") else value
+            listed = _listed(value)
             results.append((found in (listed or [])) == (operator == "In"))
         else:
             raise errors.bad_request(f"The condition operator '{operator}' is not supported here.")

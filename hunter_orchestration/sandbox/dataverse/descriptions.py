@@ -18,12 +18,6 @@ def label(text: str) -> dict[str, Any]:
     return {"LocalizedLabels": [one], "UserLocalizedLabel": one}
 
 
-def text_of(value: Any, otherwise: str) -> str:
-    """The first text of a Label."""
-    labels = value.get("LocalizedLabels") if isinstance(value, dict) else None
-    return str(labels[0].get("Label") or otherwise) if labels else otherwise
-
-
 class Descriptions:
     """Describes definitions.
 

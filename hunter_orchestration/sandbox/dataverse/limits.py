@@ -10,6 +10,9 @@ from typing import Any
 from hunter_orchestration.sandbox.clock import Clock
 from hunter_orchestration.sandbox.dataverse.errors import RefusedError
 
+GRACE = 0.5
+"""Seconds after a 429 in which further requests don't count as sent in spite of it: they were on their way."""
+
 
 @dataclass(slots=True)
 class Usage:
@@ -21,6 +24,7 @@ class Usage:
     execution_ms: float = 0.0
     in_flight: int = 0
     highest_in_flight: int = 0
+    blocked_from: float = 0.0
     blocked_until: float = 0.0
     strikes: int = 0
 
@@ -48,7 +52,7 @@ class Limits:
         usage = self.callers.setdefault(caller, Usage())
         now = self.clock.timestamp()
         self._forget(usage, now)
-        if now < usage.blocked_until:
+        if usage.blocked_from < now < usage.blocked_until:
             self.ignored_waits += 1
         in_flight = usage.in_flight + 1
         if in_flight > self.settings["limit_concurrency"]:
@@ -121,5 +125,7 @@ class Limits:
         usage.strikes += 1
         fixed = self.settings["retry_after"]
         seconds = wait * min(usage.strikes, 4) if code != "0x80072321" else wait
+        if now >= usage.blocked_until:
+            usage.blocked_from = now + GRACE
         usage.blocked_until = now + seconds
         return RefusedError(429, code, message, {"Retry-After": str(seconds if fixed is None else fixed)})

@@ -213,6 +213,8 @@ class Payloads:
         if not column.updatable and not column.creatable:
             raise _not_settable(table, column, False)
         if value is None:
+            if column.required == "SystemRequired":
+                raise errors.bad_payload(table.entity_set, f"'{prop}' can't be null.")
             self.point(column, None, None, values)
             return
         if isinstance(value, list):

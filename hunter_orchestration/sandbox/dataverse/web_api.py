@@ -131,7 +131,7 @@ class WebApi:
             gc_on = gc.isenabled()
             gc.disable()
             try:
-                return self.actions.many(table, message, request.json(), self._caller(request))
+                return self.actions.many(table, message, request.json_object(), self._caller(request))
             finally:
                 if gc_on:
                     gc.enable()
@@ -182,7 +182,7 @@ class WebApi:
         if name == f"{_NAMESPACE}QualifyLead" and table.name == "lead":
             if request.method != "POST":
                 raise method_not_allowed(request.method)
-            return self.actions.qualify(row, request.json(), self._caller(request))
+            return self.actions.qualify(row, request.json_object(), self._caller(request))
         if name.removeprefix(_NAMESPACE).startswith("RetrieveUser") and table.name == "systemuser":
             context = f"{self.root}$metadata#{_NAMESPACE}RetrieveUserPrivilegesResponse"
             return Response(200, {}, {"@odata.context": context, "RolePrivileges": self.actions.privileges()})
@@ -226,7 +226,7 @@ class WebApi:
             if request.method == "DELETE":
                 body: Values = {f"{name}@odata.bind": None}
             elif request.method == "PUT":
-                body = {f"{name}@odata.bind": (request.json() or {}).get("@odata.id")}
+                body = {f"{name}@odata.bind": request.json_object().get("@odata.id")}
             else:
                 raise method_not_allowed(request.method)
             self.records.update(row, table, body, caller, names=request.names)
@@ -240,7 +240,7 @@ class WebApi:
             _, other = read_reference(self.organisation, given, self.root)
             bind = None
         elif request.method == "POST":
-            _, other = read_reference(self.organisation, (request.json() or {}).get("@odata.id"), self.root)
+            _, other = read_reference(self.organisation, request.json_object().get("@odata.id"), self.root)
             bind = f"/{table.entity_set}({row.id})"
         else:
             raise method_not_allowed(request.method)
@@ -276,15 +276,15 @@ class WebApi:
             context = f"{self.root}$metadata#{_NAMESPACE}RetrieveVersionResponse"
             return Response(200, {}, {"@odata.context": context, "Version": "9.2.25101.00000"})
         if post and function in {"WinOpportunity", "LoseOpportunity"}:
-            return self.actions.close(request.json(), caller, function == "WinOpportunity")
+            return self.actions.close(request.json_object(), caller, function == "WinOpportunity")
         if post and function == "Merge":
-            return self.actions.merge(request.json(), caller)
+            return self.actions.merge(request.json_object(), caller)
         if post and function == "InsertOptionValue":
-            inserted = self.definitions.alter.insert_option(request.json())
+            inserted = self.definitions.alter.insert_option(request.json_object())
             context = f"{self.root}$metadata#{_NAMESPACE}InsertOptionValueResponse"
             return Response(200, {}, {"@odata.context": context, "NewOptionValue": inserted})
         if post and function == "ReactivateEntityKey":
-            self.definitions.alter.reactivate_key(request.json())
+            self.definitions.alter.reactivate_key(request.json_object())
             return Response(204)
         if post and function in {"PublishXml", "PublishAllXml"}:
             return Response(204)

@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
+from hunter_orchestration.sandbox.dataverse import errors
 from hunter_orchestration.sandbox.dataverse.errors import RefusedError
 
 JSON = "application/json; odata.metadata=minimal"
@@ -75,6 +76,17 @@ class Request:
             raise RefusedError(
                 400, "0x80048d19", f"Error identified in Payload provided by the user: invalid JSON, {error}."
             ) from None
+
+    def json_object(self) -> dict[str, Any]:
+        """The body, which has to be an object.
+
+        Raises:
+            RefusedError: it is none.
+        """
+        value = self.json()
+        if not isinstance(value, dict):
+            raise errors.bad_request("A JSON object was expected.")
+        return value
 
 
 @dataclass(slots=True)
