@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,10 +25,15 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of the maintenance database of a server that lives as long as the test process."""
-    with running_server(tmp_path_factory.mktemp("postgresql")) as url:
-        yield url
+def postgresql_server() -> Iterator[str]:
+    """URL of the maintenance database of a server that lives as long as the test process.
+
+    Its folder is not one of pytest's: those are closed to other users, and the server does not run as root.
+    """
+    with tempfile.TemporaryDirectory(prefix="hunter-postgresql-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        with running_server(Path(folder)) as url:
+            yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

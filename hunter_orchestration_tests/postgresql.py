@@ -18,7 +18,9 @@ import psycopg2
 
 def _binaries() -> Path | None:
     found = shutil.which("initdb")
-    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True) + ([Path(found).parent] if found else [])
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True) + (
+        [Path(found).parent] if found else []
+    )
     for folder in candidates:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
@@ -57,9 +59,6 @@ def running_server(folder: Path) -> Iterator[str]:
     data.mkdir(parents=True)
     if owner is not None:
         os.chown(data, owner, -1)
-        for parent in [data, *data.parents]:
-            if parent.stat().st_uid == 0 and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
     port = _free_port()
     subprocess.run(
         [*prefix, str(binaries / "initdb"), "-D", str(data), "-U", "hunter", "-A", "trust", "-E", "UTF8",

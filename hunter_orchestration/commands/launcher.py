@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,6 +237,7 @@ def _demo_environment(supervisor: _Supervisor, stopped: _Signals) -> dict[str, s
     while time.monotonic() < until and supervisor.alive and not stopped.came:
         with contextlib.suppress(OSError, ValueError, IndexError):
             addresses = orjson.loads(said.read_bytes().splitlines()[-1])
+            _prepare_organisation(addresses["control"])
             return {
                 "HUNTER_DEMO": "true",
                 "HUNTER_ENVIRONMENT": "development",
@@ -252,6 +254,14 @@ def _demo_environment(supervisor: _Supervisor, stopped: _Signals) -> dict[str, s
             }
         time.sleep(0.1)
     raise LaunchError("The sandbox did not start.", f"See {supervisor.home / 'logs' / 'sandbox.log'}.")
+
+
+def _prepare_organisation(control: str) -> None:
+    """Give the sandbox's Dynamics the columns and keys that `hunter dynamics setup` makes in a real organisation."""
+    asked = urllib.request.Request(f"{control}/dataverse/prepare", data=b"{}", method="POST")  # noqa: S310
+    asked.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(asked, timeout=10):  # noqa: S310
+        return
 
 
 def _check_ports(settings: Settings, demo: bool) -> None:

@@ -66,13 +66,21 @@ def raw_leads(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
     """
 
     def work() -> Any:
+        from hunter_orchestration.companies.erasure import scrubber
         from hunter_orchestration.partner_center.client import PartnerCenterClient
         from hunter_orchestration.partner_center.ingestion import fetch
         from hunter_orchestration.partner_center.sign_in import Tokens
 
         client = PartnerCenterClient(engine.settings, Tokens(engine.settings))
         try:
-            return fetch(engine.store, client, window=window_of(context), run_id=context.run.run_id)
+            return fetch(
+                engine.store,
+                client,
+                window=window_of(context),
+                run_id=context.run.run_id,
+                overlap_minutes=engine.settings.partner_center_overlap_minutes,
+                scrub=scrubber(engine.store),
+            )
         finally:
             client.close()
 

@@ -50,4 +50,7 @@ def upsert(
         )
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
+    if connection.dialect.name == "postgresql":
+        # Only a statement that returns something is sent as one multi-row INSERT; others go row by row.
+        statement = statement.returning(table.c[key[0]])
     connection.execute(statement, [dict(row) for row in rows])
