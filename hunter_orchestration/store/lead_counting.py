@@ -10,6 +10,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 from hunter_orchestration.store.lead_filters import NOT_SCORED, LeadFilter, conditions
 from hunter_orchestration.store.tables.leads import COUNTED, lead_counts, leads
 
+COUNT_LIMIT = 10_000
+"""A search that finds more is told as "at least" this many, and its facets are those of so many."""
+
 
 def _wanted(wanted: LeadFilter) -> list[ColumnElement[bool]]:
     return [
@@ -73,9 +76,11 @@ def _combinations(wanted: LeadFilter) -> Select[Any]:
 
 
 def _matching(connection: Connection, wanted: LeadFilter) -> Select[Any]:
-    columns = [leads.c[name] for name in COUNTED]
-    free = conditions(connection, wanted, skip=tuple(wanted.values))
-    return select(*columns, func.count()).where(*free).group_by(*columns)
+    found = select(*(leads.c[name] for name in COUNTED)).where(
+        *conditions(connection, wanted, skip=tuple(wanted.values))
+    )
+    part = (found.limit(COUNT_LIMIT) if wanted.words else found).subquery()
+    return select(*part.c, func.count()).group_by(*part.c)
 
 
 def _all_but_one(wanted: LeadFilter) -> ColumnElement[bool]:

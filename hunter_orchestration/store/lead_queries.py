@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, and_, func, or_, select
 
-from hunter_orchestration.store.lead_counting import counted, values_of
+from hunter_orchestration.store.lead_counting import COUNT_LIMIT, counted, values_of
 from hunter_orchestration.store.lead_filters import (
     NOT_SCORED,
     LeadFilter,
@@ -29,9 +29,6 @@ from hunter_orchestration.store.tables.leads import COUNTED, leads
 
 NARROW = 2000
 """A filter that matches at most this many leads is read whole."""
-
-COUNT_LIMIT = 10_000
-"""A search that finds more is told as "at least" this many."""
 
 SORTS: Mapping[str, str] = {
     "priority": "rank",
@@ -116,17 +113,19 @@ def page(
     *,
     after: _Place | None = None,
     before: _Place | None = None,
+    narrow: int = NARROW,
 ) -> Page:
     """The page after (or before) a place, in order.
 
     Args:
         limit: most rows of the page.
         after: the place of the last row of the page before; ``before`` likewise of the first row of the page after.
+        narrow: a filter that matches at most this many leads is read whole.
     """
     total, exact = count(connection, wanted)
     backwards = before is not None
     place = before if backwards else after
-    if total <= NARROW:
+    if total <= narrow:
         rows, more = _narrow(connection, wanted, order, limit, place, backwards)
     else:
         found = list(islice(_walk(connection, wanted, order, place, backwards, limit + 1), limit + 1))
@@ -147,13 +146,15 @@ def count(connection: Connection, wanted: LeadFilter) -> tuple[int, bool]:
     return min(int(found), COUNT_LIMIT), found <= COUNT_LIMIT
 
 
-def stream(connection: Connection, wanted: LeadFilter, order: Order, size: int = 1000) -> Iterator[RowMapping]:
+def stream(
+    connection: Connection, wanted: LeadFilter, order: Order, *, size: int = 1000, narrow: int = NARROW
+) -> Iterator[RowMapping]:
     """Every lead of the filter in order, read in pages, so that memory stays flat however many there are."""
     after: _Place | None = None
     total, _ = count(connection, wanted)
     while True:
-        if total <= NARROW:
-            rows, _more = _narrow(connection, wanted, order, NARROW, after, False)
+        if total <= narrow:
+            rows, _more = _narrow(connection, wanted, order, narrow, after, False)
             yield from rows
             return
         rows = list(islice(_walk(connection, wanted, order, after, False, size), size))
@@ -167,7 +168,7 @@ def _narrow(
     connection: Connection, wanted: LeadFilter, order: Order, limit: int, place: _Place | None, backwards: bool
 ) -> tuple[list[RowMapping], bool]:
     names = dict.fromkeys((SORTS[order.sort], "rank", "domain"))
-    query = select(*(leads.c[name] for name in names)).where(*conditions(connection, wanted)).limit(NARROW + 1)
+    query = select(*(leads.c[name] for name in names)).where(*conditions(connection, wanted))
     compare = order.compare if not backwards else lambda one, two: order.compare(two, one)
     places = [order.place(row) for row in connection.execute(query).mappings()]
     if place is not None:

@@ -78,7 +78,7 @@ class LeadFilterQuery(Asked):
     @field_validator("priority")
     @classmethod
     def _known_priority(cls, value: str | None) -> str | None:
-        if value is not None and not set(_split(value)) <= _PRIORITIES:
+        if value is not None and (not _split(value) or not set(_split(value)) <= _PRIORITIES):
             raise ValueError("P1 to P6 or none, separated by commas")
         return value
 
