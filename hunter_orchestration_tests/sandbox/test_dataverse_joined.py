@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -77,3 +79,10 @@ def test_some_companies_of_the_world_are_known_to_sales_already(box: RunningSand
     assert known <= domains
     names = [a["name"] for a in accounts]
     assert len(names) > len(set(names))
+
+
+def test_answers_are_dated_by_the_sandbox_clock(box: RunningSandbox) -> None:
+    box.advance(86_400)
+    dated = parsedate_to_datetime(send(box, "GET", "WhoAmI").headers["Date"])
+    assert abs(dated - box.now()) < timedelta(seconds=60)
+    box.advance(-86_400)

@@ -202,3 +202,14 @@ def test_metadata_changes_of_several_tables_come_in_one_answer(box: Box) -> None
         query = {"Properties": {"PropertyNames": ["EntitySetName", "Keys"]}, "Criteria": {"Conditions": [condition]}}
         found = box.get(f"RetrieveMetadataChanges(Query=@p1)?@p1={quote(orjson.dumps(query).decode())}")
         assert {e["EntitySetName"] for e in found["EntityMetadata"]} == {"leads", "accounts"}
+
+
+def test_a_new_column_is_seen_at_once_only_with_strong_consistency(box: Box) -> None:
+    box.settings["stale_metadata_s"] = 30
+    box.send("POST", f"{LEAD}/Attributes", column("String", "new_X", MaxLength=1))
+    path = f"{LEAD}/Attributes?$select=LogicalName&$filter=LogicalName eq 'new_x'"
+    assert box.get(path)["value"] == []
+    assert len(box.get(path, Consistency="Strong")["value"]) == 1
+    box.running.clock.advance(31)
+    assert len(box.get(path)["value"]) == 1
+    box.running.clock.advance(-31)

@@ -93,6 +93,7 @@ class Alterations:
             ]
         column = column_of(table.name, entry)
         column.metadata_id = str(uuid.uuid4())
+        column.born = self.organisation.clock.timestamp()
         if column.precision is not None and given.precision is not None:
             column.precision = given.precision
         if kind == "Boolean" and given.default is True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,6 +42,7 @@ SWITCHES: dict[str, Any] = {
     "enforce_required": True,
     "duplicate_status": 412,
     "key_pending_reads": 2,
+    "stale_metadata_s": 0,
     "page_size": 5000,
     "batch_limit": 1000,
     "change_tracking_days": 7,
@@ -147,6 +149,7 @@ class DataverseApp:
         )
         response = await self.serve(request)
         out, body = response.encode()
+        out["Date"] = formatdate(self.clock.timestamp(), usegmt=True)
         out["x-ms-service-request-id"] = stable_id("request", str(self.requests))
         if "x-ms-client-request-id" in headers:
             out["x-ms-client-request-id"] = headers["x-ms-client-request-id"]

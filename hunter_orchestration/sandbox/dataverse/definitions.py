@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -31,6 +32,7 @@ class Definitions:
 
     def __init__(self, organisation: Organisation, settings: Mapping[str, Any], root: str) -> None:
         self.organisation = organisation
+        self.settings = settings
         self.describe = Descriptions(organisation, settings)
         self.alter = Alterations(organisation, settings)
         self.root = root
@@ -46,7 +48,7 @@ class Definitions:
         if inner is None:
             if request.method != "GET":
                 raise method_not_allowed(request.method)
-            found = [self.describe.table(t) for t in self.organisation.tables.values()]
+            found = [self.describe.table(t, self._hidden_after(request)) for t in self.organisation.tables.values()]
             return self._list(found, options, "EntityDefinitions")
         table = self._table(inner)
         if len(segments) == 1:
@@ -58,10 +60,16 @@ class Definitions:
             return self._keys(table, key, segments[2:], request, options)
         if part in {"ManyToOneRelationships", "OneToManyRelationships", "ManyToManyRelationships"}:
             return self._list(self.describe.relationships(table, part), options, part)
-        value = self.describe.table(table)
+        value = self.describe.table(table, self._hidden_after(request))
         if part in value:
             return Response(200, {}, {"@odata.context": f"{self.root}$metadata#{part}", "value": value[part]})
         raise errors.no_segment(part)
+
+    def _hidden_after(self, request: Request) -> float:
+        """Columns born after this second are not shown yet: definitions are cached unless asked for strongly."""
+        if request.headers.get("consistency", "").lower() == "strong":
+            return math.inf
+        return self.organisation.clock.timestamp() - float(self.settings["stale_metadata_s"])
 
     def _entity(self, table: Table, request: Request, options: Mapping[str, str]) -> Response:
         if request.method in {"PUT", "PATCH"}:
@@ -74,7 +82,7 @@ class Definitions:
             raise method_not_allowed(request.method)
         if "Keys" in options.get("$expand", ""):
             self.alter.progress(table)
-        body = self._project(self.describe.table(table), options)
+        body = self._project(self.describe.table(table, self._hidden_after(request)), options)
         return Response(200, {}, {"@odata.context": f"{self.root}$metadata#EntityDefinitions/$entity", **body})
 
     def _table(self, inner: str) -> Table:
@@ -96,7 +104,7 @@ class Definitions:
                 return self._create_column(table, request)
             if request.method != "GET":
                 raise method_not_allowed(request.method)
-            items = [self.describe.attribute(table, c) for c in table.columns.values()]
+            items = [self.describe.attribute(table, c) for c in table.visible(self._hidden_after(request))]
             if rest:
                 items = [i for i in items if i["@odata.type"] == f"#{rest[0]}"]
                 if not rest[0].startswith(_NAMESPACE):
@@ -171,7 +179,7 @@ class Definitions:
             raise errors.bad_request("The Query of RetrieveMetadataChanges has to be an EntityQueryExpression.")
         found = []
         for table in self.organisation.tables.values():
-            whole = self.describe.table(table)
+            whole = self.describe.table(table, self._hidden_after(request))
             if not _meets(whole, query.get("Criteria")):
                 continue
             wanted = (query.get("Properties") or {}).get("PropertyNames") or list(whole)

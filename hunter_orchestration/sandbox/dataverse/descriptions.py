@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,7 @@ class Descriptions:
         self.organisation = organisation
         self.settings = settings
 
-    def table(self, table: Table) -> dict[str, Any]:
+    def table(self, table: Table, hidden_after: float = math.inf) -> dict[str, Any]:
         """A table as EntityMetadata, with what ``$expand`` may ask for."""
         return {
             "MetadataId": table.metadata_id,
@@ -61,7 +62,7 @@ class Descriptions:
                 }
                 for right in ("Create", "Read", "Write", "Delete", "Assign", "Append", "AppendTo")
             ],
-            "Attributes": lambda: [self.attribute(table, c) for c in table.columns.values()],
+            "Attributes": lambda: [self.attribute(table, c) for c in table.visible(hidden_after)],
             "Keys": lambda: [self.key(table, k) for k in table.keys.values()],
             "ManyToOneRelationships": lambda: self.relationships(table, "ManyToOneRelationships"),
             "OneToManyRelationships": lambda: self.relationships(table, "OneToManyRelationships"),

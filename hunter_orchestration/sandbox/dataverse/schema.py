@@ -64,6 +64,7 @@ class Column:
     default: Any = None
     metadata_id: str = ""
     solution: str = ""
+    born: float = 0.0
     option_values: set[int] = field(init=False)
     is_lookup: bool = field(init=False)
     value_name: str = field(init=False)
@@ -136,6 +137,10 @@ class Table:
     @cached_property
     def has_state(self) -> bool:
         return "statecode" in self.columns
+
+    def visible(self, hidden_after: float) -> list[Column]:
+        """Columns born up to this second since 1970."""
+        return [c for c in self.columns.values() if c.born <= hidden_after]
 
     def add(self, column: Column) -> None:
         """Add a column.

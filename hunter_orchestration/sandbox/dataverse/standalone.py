@@ -64,6 +64,7 @@ def running(
         log_level="warning",
         access_log=False,
         lifespan="off",
+        date_header=False,
         ssl_certfile=certificate[0] if certificate else None,
         ssl_keyfile=certificate[1] if certificate else None,
     )
