@@ -27,6 +27,7 @@ from hunter_orchestration.scanning.tcp import TcpExchange
 from hunter_orchestration.scanning.wire import (
     NS,
     REFUSED,
+    SERVFAIL,
     Answer,
     ForeignMessageError,
     WireError,
@@ -425,7 +426,7 @@ class Engine:
         lookup.failure = answer.reason
         if answer.reason in ("formerr", "notimp", "rcode_16") and lookup.edns:
             lookup.edns = False
-        elif answer.reason == "servfail":
+        elif answer.rcode == SERVFAIL:
             # The resolver tried hard already; one more attempt, elsewhere where there is an elsewhere.
             lookup.most = min(lookup.most, 2)
         if lookup.tries >= lookup.most:

@@ -36,6 +36,9 @@ _HEAD_PLAIN = b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
 _SAFE = b"abcdefghijklmnopqrstuvwxyz0123456789-_ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _RR = struct.Struct(">HHIH")
 _HEADER = struct.Struct(">HHHHHH")
+_OPT_TYPE, _EDE_OPTION = 41, 15
+# RFC 8914: 6 to 12 are DNSSEC failures, 22 no reachable authority, 23 network error.
+_EXTENDED_ERRORS = {**dict.fromkeys(range(6, 13), "dnssec"), 22: "lame", 23: "lame"}
 _MAX_HOPS = 16
 _MAX_TTL = 7 * 86400
 
@@ -187,7 +190,7 @@ def parse_response(data: bytes, message_id: int, question: bytes, name: str, qty
     """
     if len(data) < 12:
         raise ForeignMessageError("shorter than a header")
-    got_id, flags, questions, answers, authorities, _ = _HEADER.unpack_from(data)
+    got_id, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
     if got_id != message_id or flags & 0xF800 != 0x8000:
         raise ForeignMessageError("another message's id, or not a response")
     offset = 12 + len(question)
@@ -199,6 +202,8 @@ def parse_response(data: bytes, message_id: int, question: bytes, name: str, qty
         reason = {SERVFAIL: "servfail", REFUSED: "refused", FORMERR: "formerr", NOTIMP: "notimp"}.get(
             rcode, f"rcode_{rcode}"
         )
+        if rcode == SERVFAIL:
+            reason = _EXTENDED_ERRORS.get(_extended_error(data, offset, answers + authorities + additionals), reason)
         return Answer("unknown", reason, rcode)
     if flags & 0x0200:
         answer = Answer("unknown", "truncated", rcode)
@@ -208,6 +213,25 @@ def parse_response(data: bytes, message_id: int, question: bytes, name: str, qty
         return _parsed(data, offset, answers, authorities, rcode, name, qtype)
     except (struct.error, IndexError):
         raise WireError("a record runs over the end") from None
+
+
+def _extended_error(data: bytes, offset: int, records: int) -> int:
+    """The extended error code (RFC 8914) of a message, -1 without one. What can't be read says nothing."""
+    try:
+        for _ in range(records):
+            _, offset = read_name(data, offset)
+            rtype, _, _, length = _RR.unpack_from(data, offset)
+            offset += 10
+            end = offset + length
+            while rtype == _OPT_TYPE and offset + 6 <= end:
+                option, size = struct.unpack_from(">HH", data, offset)
+                if option == _EDE_OPTION:
+                    return int.from_bytes(data[offset + 4 : offset + 6], "big")
+                offset += 4 + size
+            offset = end
+    except (WireError, struct.error):
+        return -1
+    return -1
 
 
 def _parsed(data: bytes, offset: int, answers: int, authorities: int, rcode: int, name: str, qtype: int) -> Answer:

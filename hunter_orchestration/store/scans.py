@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, bindparam, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, bindparam, delete, or_, select, update
 
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.scans import domain_details, scan_changes, scans
@@ -166,3 +166,9 @@ def set_tenant(connection: Connection, domain: str, tenant_id: str | None, agree
         .values(tenant_id=tenant_id, tenant_agrees=agrees)
     )
     return done.rowcount > 0
+
+
+def prune(connection: Connection, before: datetime, limit: int = 5000) -> int:
+    """Drop superseded scans older than a time, at most ``limit``; returns how many. Current ones always stay."""
+    old = select(scans.c.id).where(scans.c.scanned_at < before, scans.c.is_current.is_(False)).limit(limit)
+    return connection.execute(delete(scans).where(scans.c.id.in_(old))).rowcount

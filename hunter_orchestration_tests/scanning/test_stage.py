@@ -99,6 +99,17 @@ def test_a_fresh_scan_is_not_repeated_unless_forced_or_in_a_window(store: Store)
         assert [row["is_current"] for row in scans.history(connection, "a.example")] == [True, False, False]
 
 
+def test_superseded_scans_are_pruned_and_the_current_one_stays(store: Store) -> None:
+    given_companies(store, "a.example")
+    with serving(records={"a.example": GOOGLE}) as server:
+        for _ in range(3):
+            stage.run(store, settings_for(server), domains=["a.example"], force=True)
+    with store.write() as connection:
+        assert scans.prune(connection, utc_now() + timedelta(days=1), limit=1) == 1
+        assert scans.prune(connection, utc_now() + timedelta(days=1)) == 1
+        assert [row["is_current"] for row in scans.history(connection, "a.example")] == [True]
+
+
 def test_a_change_is_kept_and_scoring_is_told_only_then(store: Store) -> None:
     given_companies(store, "a.example")
     records = {"a.example": list(GOOGLE)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
@@ -111,6 +112,16 @@ def test_a_failure_is_told_from_an_absence(code: int, state: str, reason: str) -
     message.set_rcode(dns.rcode.Rcode(code))
     answer = parsed(message.to_wire(), wire.MX)
     assert (answer.state, answer.reason) == (state, reason)
+
+
+@pytest.mark.parametrize(("code", "reason"), [(22, "lame"), (6, "dnssec"), (3, "servfail")])
+def test_the_resolvers_own_explanation_of_a_failure_is_kept(code: int, reason: str) -> None:
+    query = dns.message.make_query(NAME, "MX", use_edns=0)
+    query.id = 7
+    message = dns.message.make_response(query)
+    message.set_rcode(dns.rcode.SERVFAIL)
+    message.use_edns(0, options=[dns.edns.EDEOption(code, "as it says")])
+    assert parsed(message.to_wire(), wire.MX).reason == reason
 
 
 def test_a_forged_id_and_another_question_are_refused() -> None:
