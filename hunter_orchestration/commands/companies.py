@@ -119,11 +119,8 @@ def _show_preview(file: Path, as_json: bool) -> None:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    return dict(
-        (name.strip(), heading.strip())
-        for name, _, heading in (part.partition("=") for part in text.split(","))
-        if name
-    )
+    parts = (part.partition("=") for part in text.split(","))
+    return {name.strip(): heading.strip() for name, _, heading in parts if name}
 
 
 def _me() -> str:

@@ -198,9 +198,11 @@ def _company(connection: Connection, domain: str) -> Mapping[Any, Any]:
 def _edited(name: str, value: str | None) -> str | None:
     if name not in EDITABLE:
         raise DecisionError(f"{name!r} can't be set.", f"These can: {', '.join(EDITABLE)}.")
+    if value is None or not value.strip():
+        return None
     text = clean(value)
     if text is None:
-        return None
+        raise DecisionError(f"{value!r} says nothing.", "Leave the field empty to give it back to the sources.")
     if name == "name" and (not is_a_name(text) or len(text) > _LONGEST_NAME):
         raise DecisionError("This is no company name.", f"Give up to {_LONGEST_NAME} characters with two letters.")
     if name == "country":

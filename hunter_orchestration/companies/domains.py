@@ -122,8 +122,8 @@ def referral_domain(candidates: Iterable[tuple[str, object]]) -> ReferralDomain:
 def email_address(text: object) -> str | None:
     """The bare address inside what people paste, lower-cased; ``None`` when there is none or its host is no name."""
     stripped = _stripped(text)
-    if angle := _ANGLE_ADDRESS.search(stripped):
-        stripped = angle[1]
+    if "@" in (inner := stripped.rpartition("<")[2]):
+        stripped = inner.partition(">")[0]
     if stripped[:7].lower() == "mailto:":
         stripped = stripped[7:].partition("?")[0]
     local, at, host = stripped.strip(_EDGE).rpartition("@")

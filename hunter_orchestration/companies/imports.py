@@ -138,7 +138,7 @@ def receive(store: Store, home: Path, filename: str, content: BinaryIO, requeste
                 digest.update(block)
                 kept.write(block)
         seen = preview(path)
-        path = path.rename(folder / f"{digest.hexdigest()}.data")
+        path = path.rename(path.with_suffix(".data"))
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -220,7 +220,12 @@ def run(store: Store, home: Path, import_id: int, *, progress: Progress | None =
             raise ImportStateError(f"Import {import_id} is {row['state']} already.", "Upload the file again.")
         import_store.clear_rejects(connection, import_id)
     try:
-        return _Import(store, import_id, columns, progress).run(_stored(home, row))
+        path = _stored(home, row)
+        result = _Import(store, import_id, columns, progress).run(path)
+        if result.facts["state"] == "done":
+            # Its rows are stored; a copy of people's data that nothing needs is not kept.
+            path.unlink(missing_ok=True)
+        return result
     except BaseException as error:
         sentence = str(error) if isinstance(error, PermanentError) else f"{type(error).__name__}; see the log."
         with store.write() as connection:
