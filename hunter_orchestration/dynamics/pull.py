@@ -252,7 +252,9 @@ class Pull:
 
     def _masters(self, table: str, known: Mapping[str, Any], found: Mapping[str, CrmRow]) -> dict[str, CrmRow]:
         """Row that was merged away, to the row that stands for it in the end."""
-        waiting: dict[str, str | None] = {i: found[i].master for i in known if i in found and found[i].master is not None}
+        waiting: dict[str, str | None] = {
+            i: found[i].master for i in known if i in found and found[i].master is not None
+        }
         ends: dict[str, CrmRow] = {}
         for _ in range(5):
             if not waiting:

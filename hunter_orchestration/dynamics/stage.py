@@ -57,7 +57,7 @@ def push(
         result.counts[name] = 0
     if _nothing_to_do(store, settings, window, domains, result):
         return result
-    with _working(store, settings, actor, run_id, client, lease=not dry_run) as (open_client, organisation, token):
+    with working(store, settings, actor, run_id, client, lease=not dry_run) as (open_client, organisation, token):
         if not dry_run:
             _note_changes(store, organisation)
         work = Push(
@@ -82,7 +82,7 @@ def push(
                 progress(done, total)
             if work.stopped is not None:
                 break
-        result.counts["picked"] = sum(result.counts.get(name, 0) for name in OUTCOMES)
+        result.counts["picked"] = len(plan) if dry_run else sum(result.counts.get(name, 0) for name in OUTCOMES)
         result.facts |= _facts(open_client, result)
         result.facts["plan_differences"] = {"count": unexpected, "sample": surprises}
         if dry_run:
@@ -129,7 +129,7 @@ def pull(
     Raises:
         As ``push``; ThrottledError when the organisation asks to wait.
     """
-    with _working(store, settings, actor, run_id, client) as (open_client, organisation, token):
+    with working(store, settings, actor, run_id, client) as (open_client, organisation, token):
         found = Pull(
             store, open_client, organisation, token=token, actor=actor, run_id=run_id, progress=progress
         ).run()  # fmt: skip
@@ -153,7 +153,7 @@ def reconcile(
     Raises:
         As ``pull``.
     """
-    with _working(store, settings, actor, run_id, client) as (open_client, organisation, token):
+    with working(store, settings, actor, run_id, client) as (open_client, organisation, token):
         result = Reconcile(
             store, open_client, organisation, token=token, actor=actor, run_id=run_id, progress=progress
         ).run(mend=mend)  # fmt: skip
@@ -173,7 +173,7 @@ def connected(settings: Settings, client: DataverseClient | None = None) -> Data
 
 
 @contextmanager
-def _working(
+def working(
     store: Store,
     settings: Settings,
     actor: str,

@@ -325,3 +325,16 @@ def accounts_named(connection: Connection, names: Sequence[str]) -> dict[str, in
         .group_by(companies.c.name)
     )
     return {name: int(count) for name, count in connection.execute(query)}
+
+
+def forget_organisation(connection: Connection) -> None:
+    """The ledger of another organisation says nothing about this one: every record is looked up anew."""
+    connection.execute(
+        update(crm_records).values(
+            crm_id=None, crm_version=None, observed=None, acknowledged=None, acknowledged_hash=None, crm_state=None,
+            crm_owner=None, state="pending", error_code=None, error=None, fix=None, candidates=None, attempts=0,
+            next_attempt_at=None, changed_at=utc_now(),
+        )
+    )  # fmt: skip
+    connection.execute(delete(watermarks).where(watermarks.c.source == "dynamics"))
+    mark_due_where(connection, None)
