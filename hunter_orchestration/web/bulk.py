@@ -11,7 +11,7 @@ from typing import Any
 
 from hunter_orchestration.errors import HunterError, TransientError
 from hunter_orchestration.logging import get_logger
-from hunter_orchestration.store import Connection, StoreError, lead_details, page_state
+from hunter_orchestration.store import Connection, lead_details, page_state
 from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration.web import launching
@@ -63,8 +63,8 @@ class BulkWorker:
                 log.warning("bulk action waits", reason=str(error))
                 self._stopping.wait(_RETRY_SECONDS)
                 self._wake.set()
-            except StoreError:
-                log.exception("bulk actions unreadable")
+            except Exception:  # the thread must outlive a database that is away for a while
+                log.exception("bulk action interrupted")
                 self._stopping.wait(_RETRY_SECONDS)
                 self._wake.set()
 
