@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from hunter_orchestration.errors import HunterError
 from hunter_orchestration.logging import configure_logging
@@ -14,6 +16,7 @@ from hunter_orchestration.settings import Settings, SettingsError, load_settings
 from hunter_orchestration.store import Store, StoreError
 from hunter_orchestration.store.migrate import upgrade
 from hunter_orchestration.web.app import create_app
+from hunter_orchestration.web.people import check_exposure
 
 _STOP_SECONDS = 5
 
@@ -30,34 +33,54 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def server_of(settings: Settings, app: FastAPI) -> uvicorn.Server:
+    """A server of the application that can end while pages listen."""
+    config = uvicorn.Config(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_keep_alive=30,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    return _Server(config, app.state.live.close)
+
+
 def serve(settings: Settings) -> None:
     """Upgrade the database and answer requests until SIGTERM or SIGINT.
 
     Raises:
-        SettingsError: when the address is reachable by others and nobody has to sign in.
+        SettingsError: when the address is reachable by others and nobody has to sign in, or the port is taken.
         StoreError: when the database can't be opened.
     """
+    check_exposure(settings)
+    check_port(settings)
     store = Store(settings.store_url)
     upgrade(store)
-    app = create_app(settings, store=store)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            host=settings.api_host,
-            port=settings.api_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_STOP_SECONDS,
-            timeout_keep_alive=30,
-            proxy_headers=False,
-            h11_max_incomplete_event_size=64 * 1024,
-        ),
-        app.state.live.close,
-    )
-    server.run()
-    if not server.started:
-        raise SettingsError(f"Port {settings.api_port} of {settings.api_host} can't be used. Set HUNTER_API_PORT.")
+    server_of(settings, create_app(settings, store=store)).run()
+    store.close()
+
+
+def check_port(settings: Settings) -> None:
+    """Refuse a port that something else listens on, before the database is touched.
+
+    Raises:
+        SettingsError: naming the setting.
+    """
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.api_host, settings.api_port))
+        except OSError as error:
+            raise SettingsError(
+                f"{settings.api_host}:{settings.api_port} can't be listened on ({error.strerror}). "
+                "Set HUNTER_API_PORT to another port, or end what uses it."
+            ) from None
 
 
 def main() -> int:
