@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import secrets
 import signal
 import socket
@@ -24,6 +23,7 @@ from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.sandbox.asgi import App
 from hunter_orchestration.sandbox.clock import Clock
 from hunter_orchestration.sandbox.control import control_app
+from hunter_orchestration.sandbox.dataverse import DataverseApp, control_router
 from hunter_orchestration.sandbox.dispatcher import TRANSPORT, Dispatcher, Handler
 from hunter_orchestration.sandbox.dns import DnsServer, Resolver
 from hunter_orchestration.sandbox.entra import Entra
@@ -143,7 +143,7 @@ class Sandbox:
             client_secret=client_secret,
         )
         self._stop = asyncio.Event()
-        dataverse, control_router = self._dataverse()
+        dataverse, dataverse_control = self._dataverse()
         routes: list[tuple[str, str, Handler | App]] = [
             (PATH, "partner_center", self.partner_center.handle),
             (DOCS_PATH, "partner_center", self.partner_center.handle),
@@ -151,17 +151,13 @@ class Sandbox:
             ("/rdap", "rdap", rdap_handler(self.world, self.base_url)),
             ("/", "entra", self.entra.handle),
         ]
-        if dataverse is not None:
-            routes.insert(0, ("/api/data", "dataverse", dataverse))
+        routes.insert(0, ("/api/data", "dataverse", dataverse))
         self.http = Dispatcher(routes, self.faults, self.clock)
-        self.control = control_app(self.world, self.faults, self.entra, self.resolver, self.webhooks, control_router)
+        self.control = control_app(self.world, self.faults, self.entra, self.resolver, self.webhooks, dataverse_control)
 
     def _dataverse(self) -> tuple[Any, Any]:
-        if importlib.util.find_spec("hunter_orchestration.sandbox.dataverse") is None:
-            return None, None
-        from hunter_orchestration.sandbox.dataverse import DataverseApp, control_router
-
-        app = DataverseApp(self.world, self.tokens, self.clock, self.faults, self.base_url)
+        state = self.options.state / "dataverse" if self.options.state else None
+        app = DataverseApp(self.world, self.tokens, self.clock, self.faults, self.base_url, state=state)
         return app, control_router(app)
 
     def stop(self) -> None:
