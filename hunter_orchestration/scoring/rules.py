@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hunter_orchestration.errors import PermanentError
+from hunter_orchestration.scoring.documents import kept, read_document, stamp_of
 
 Provider = Literal[
     "M365", "Google", "Yandex", "Zoho", "Amazon", "SendGrid", "Mailgun", "Hosting", "Local", "Other", "Unknown"
@@ -21,6 +19,7 @@ Points = Annotated[int, Field(ge=-100, le=100)]
 PROVIDERS: tuple[str, ...] = Provider.__args__  # type: ignore[attr-defined]
 
 _SHIPPED = Path(__file__).with_name("rules.yaml")
+_CALLED, _SETTING = "rules file", "HUNTER_RULES_FILE"
 
 
 class RulesError(PermanentError):
@@ -196,60 +195,18 @@ def read_rules(path: Path | None = None) -> Rules:
     Raises:
         RulesError: it can't be read, is not YAML, or breaks the schema.
     """
-    path = path or _SHIPPED
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RulesError(f"The rules file {path} can't be read: {error}.", "Check HUNTER_RULES_FILE.") from None
-    try:
-        document = yaml.safe_load(text)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise RulesError(f"{path}:{line}: not YAML: {getattr(error, 'problem', error)}.") from None
-    try:
-        rules = Rules.model_validate(document if isinstance(document, dict) else {})
-    except ValidationError as error:
-        told = "; ".join(
-            f"{path}:{_line(root, item['loc'])}: {'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise RulesError(told, "The rules in force stay as they are.") from None
-    return rules.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest()})
+    rules, digest = read_document(path or _SHIPPED, Rules, RulesError, called=_CALLED, setting=_SETTING)
+    return rules.model_copy(update={"digest": digest})
 
 
-@lru_cache(maxsize=4)
-def _cached(path: Path, _stamp: tuple[int, int]) -> Rules:
-    return read_rules(path)
+_kept = kept(read_rules)
 
 
 def rules_in_force(path: Path | None = None) -> Rules:
-    """The rules, read again only when the file changed."""
+    """The rules, read again only when the file changed.
+
+    Raises:
+        RulesError: as for ``read_rules``.
+    """
     path = path or _SHIPPED
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise RulesError(
-            f"The rules file {path} can't be read: {error.strerror}.", "Check HUNTER_RULES_FILE."
-        ) from None
-    return _cached(path, (status.st_mtime_ns, status.st_size))
-
-
-def _line(node: yaml.Node | None, location: tuple[Any, ...]) -> int:
-    """Line of the deepest node on the way to a location, so that a missing key points at its parent."""
-    line = 1
-    for part in location:
-        if node is None:
-            break
-        line = node.start_mark.line + 1
-        step: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(part):
-                    line, step = key.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            step = node.value[part]
-            line = step.start_mark.line + 1
-        node = step
-    return line
+    return _kept(stamp_of(path, RulesError, called=_CALLED, setting=_SETTING), (path,))

@@ -1,0 +1,107 @@
+"""Reading a YAML file that people edit: checked by its schema, every mistake with the file, the line and the reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from hunter_orchestration.errors import PermanentError
+
+Model = TypeVar("Model", bound=BaseModel)
+Read = TypeVar("Read")
+
+
+def read_document(
+    path: Path, model: type[Model], wrong: type[PermanentError], *, called: str, setting: str
+) -> tuple[Model, str]:
+    """A checked document and the SHA-256 of its text, hex.
+
+    Args:
+        path: the file.
+        model: its schema.
+        wrong: what is raised when the file can't be used.
+        called: what people call the file, for messages.
+        setting: the environment variable that names it, for messages.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise wrong(f"The {called} {path} can't be read: {error}.", f"Check {setting}.") from None
+    try:
+        document = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise wrong(f"{path}:{line}: not YAML: {getattr(error, 'problem', error)}.") from None
+    repeated = _repeated(root)
+    if repeated:
+        raise wrong(f"{path}:{repeated[0]}: {repeated[1]} is there twice; the first would be lost.")
+    try:
+        checked = model.model_validate(document if isinstance(document, dict) else {})
+    except ValidationError as error:
+        told = "; ".join(
+            f"{path}:{line_of(root, item['loc'])}: {'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise wrong(told, f"What is in force stays as it is. Mend the {called}.") from None
+    return checked, hashlib.sha256(text.encode()).hexdigest()
+
+
+def stamp_of(path: Path, wrong: type[PermanentError], *, called: str, setting: str) -> tuple[int, int]:
+    """Time of the last change in nanoseconds and size in bytes: another stamp means that the file has to be read."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise wrong(f"The {called} {path} can't be read: {error.strerror}.", f"Check {setting}.") from None
+    return status.st_mtime_ns, status.st_size
+
+
+def kept(read: Callable[..., Read]) -> Callable[[Hashable, tuple[Any, ...]], Read]:
+    """``read(*paths)`` behind a small cache: called with the stamps of the files, then the paths."""
+
+    @lru_cache(maxsize=8)
+    def cached(_stamps: Hashable, paths: tuple[Any, ...]) -> Read:
+        return read(*paths)
+
+    return cached
+
+
+def line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+    """Line of the deepest node on the way to a location, so that a missing key points at its parent."""
+    line = 1
+    for part in location:
+        if node is None:
+            break
+        line = node.start_mark.line + 1
+        step: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, step = key.start_mark.line + 1, value
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            step = node.value[part]
+            line = step.start_mark.line + 1
+        node = step
+    return line
+
+
+def _repeated(node: yaml.Node | None) -> tuple[int, str] | None:
+    """Line and name of a key that a mapping has twice: YAML silently keeps the last."""
+    inside: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                return key.start_mark.line + 1, str(key.value)
+            seen.add(str(key.value))
+            inside.append(value)
+    elif isinstance(node, yaml.SequenceNode):
+        inside = list(node.value)
+    return next((found for child in inside if (found := _repeated(child))), None)
