@@ -1,0 +1,78 @@
+// Corrections by a person: they outlive every sync until the field is given back to the sources.
+import { change } from "../api.js";
+import { h } from "../dom.js";
+import { t } from "../i18n.js";
+import { confirmDialog } from "../overlays.js";
+import { address, go } from "../router.js";
+import { toast } from "../toasts.js";
+
+/** @typedef {import("../api-types").Company} Company */
+
+const FIELDS = /** @type {const} */ (["name", "country", "city", "size", "phone", "website"]);
+
+/**
+ * @param {Company} company
+ * @param {() => void} after
+ */
+export function editCompany(company, after) {
+  const inputs = FIELDS.map((name) => {
+    const input = h("input", { class: "input", value: company[name] ?? "", maxlength: 300, required: name === "name" });
+    if (name === "country") Object.assign(input, { pattern: "[A-Za-z]{2}", maxLength: 2, title: t("edit.country") });
+    return { name, input, before: company[name] ?? "" };
+  });
+  confirmDialog({
+    title: t("edit.title", { name: company.name }),
+    content: h(
+      "div",
+      { class: "stack" },
+      h("p", { class: "muted" }, t("edit.what")),
+      inputs.map(({ name, input }) => h("label", { class: "field" }, h("span", { class: "label" }, t(/** @type {import("../i18n.js").TextKey} */ (`field.${name}`))), input)),
+    ),
+    deed: t("save"),
+    run: async () => {
+      /** @type {Record<string, string | null>} */
+      const body = {};
+      for (const { name, input, before } of inputs) {
+        const value = name === "country" ? input.value.trim().toUpperCase() : input.value.trim();
+        if (value !== before) body[name] = value === "" ? null : value;
+      }
+      if (Object.keys(body).length === 0) return;
+      await change("PATCH", `/leads/${encodeURIComponent(company.domain)}`, body);
+      toast(t("edit.done"), { tone: "good" });
+      after();
+    },
+  });
+}
+
+/**
+ * @param {string} domain
+ * @param {() => void} after
+ */
+export function mergeCompany(domain, after) {
+  const into = h("input", { class: "input", required: true, maxlength: 253, placeholder: "example.com", autocapitalize: "none", spellcheck: "false" });
+  confirmDialog({
+    title: t("merge.title", { domain }),
+    content: h("div", { class: "stack" }, h("p", { class: "muted" }, t("merge.what")), h("label", { class: "field" }, h("span", { class: "label" }, t("merge.into")), into)),
+    deed: t("merge"),
+    run: async () => {
+      /** @type {{merge_id: number}} */
+      const { merge_id: merged } = await change("POST", `/leads/${encodeURIComponent(domain)}/merge`, { into: into.value.trim() });
+      const undo = h(
+        "button",
+        {
+          type: "button",
+          class: "link",
+          onclick: async () => {
+            await change("POST", `/merges/${merged}/undo`);
+            toast(t("merge.undone"), { tone: "good" });
+            go(address("leads", domain, new URLSearchParams(location.search)));
+          },
+        },
+        t("undo"),
+      );
+      toast(t("merge.done", { domain, into: into.value.trim() }), { tone: "good", action: undo });
+      go(address("leads", into.value.trim().toLowerCase(), new URLSearchParams(location.search)));
+      after();
+    },
+  });
+}

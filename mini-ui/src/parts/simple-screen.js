@@ -1,0 +1,119 @@
+// A room that is a heading, tabs and one list: the list follows the tab in the address.
+import { get, movedOn } from "../api.js";
+import { Part, h } from "../dom.js";
+import { t } from "../i18n.js";
+import { offer } from "../keys.js";
+import { live } from "../live.js";
+import { List } from "./list.js";
+import { address, go, route } from "../router.js";
+import { head } from "../screens/head.js";
+
+/**
+ * @typedef {{tab: string, label: import("../i18n.js").TextKey, path: string, query?: Record<string, string>,
+ *   columns: () => import("./list.js").Column<any>[], key: (row: any) => string, empty: () => HTMLElement,
+ *   opens?: (row: any) => string, actions?: (screen: TabbedScreen) => HTMLElement[], what?: import("../i18n.js").TextKey}} Tab
+ */
+
+export class TabbedScreen extends Part {
+  room = "";
+  /** @type {import("../i18n.js").TextKey} */
+  title = "loading";
+  /** @returns {Tab[]} */
+  tabs() {
+    return [];
+  }
+
+  asked = "";
+  /** @type {AbortController | null} */
+  asking = null;
+  /** @type {List<any> | null} */
+  list = null;
+
+  begin() {
+    this.asked = "";
+    this.tabBar = h("nav", { class: "tabs", "aria-label": t(this.title) });
+    this.line = h("div", { class: "count-line" });
+    this.side = h("div");
+    this.box = h("section", { class: "pane" });
+    this.split = h("div", { class: "split" }, this.box);
+    this.replaceChildren(head(t(this.title)), this.tabBar, this.line, this.split);
+    let due = 0;
+    const soon = () => {
+      clearTimeout(due);
+      due = setTimeout(() => this.load(true), 600);
+    };
+    for (const kind of ["stage_started", "stage_finished", "run_started", "run_finished", "leads_changed", "import_progress", "gap"]) this.hears(live, kind, soon);
+    this.signal.addEventListener("abort", () => this.asking?.abort());
+    offer({
+      step: (by) => this.list?.step(by),
+      back: () => {
+        if (route().id === null) return false;
+        go(address(this.room, null, route().params));
+        return true;
+      },
+      turn: (by) => {
+        const cursor = by === 1 ? this.list?.next : this.list?.previous;
+        if (cursor) this.turn(cursor);
+      },
+    });
+    this.routed();
+  }
+
+  /** @returns {Tab} */
+  tab() {
+    const tabs = this.tabs();
+    const wanted = route().params.get("tab");
+    return /** @type {Tab} */ (tabs.find((one) => one.tab === wanted) ?? tabs[0]);
+  }
+
+  /** @param {string} cursor */
+  turn(cursor) {
+    const { id, params } = route();
+    params.set("cursor", cursor);
+    go(address(this.room, id, params));
+  }
+
+  routed() {
+    document.title = `${t(this.title)} · Hunter`;
+    const now = this.tab();
+    const { id, params } = route();
+    this.tabBar?.replaceChildren(
+      ...this.tabs().map((one) => h("a", { href: address(this.room, null, { tab: one.tab }), "aria-current": one.tab === now.tab ? "page" : null }, t(one.label))),
+    );
+    const asked = `${now.tab} ${params.get("cursor") ?? ""}`;
+    if (asked !== this.asked) {
+      const same = this.asked.split(" ")[0] === now.tab;
+      this.asked = asked;
+      if (!same || !this.list) {
+        this.list = new List({ name: t(now.label), columns: now.columns(), key: now.key, empty: now.empty, retry: () => this.load(), turned: (cursor) => this.turn(cursor), ...(now.opens ? { opens: now.opens } : {}) });
+        this.box?.setAttribute("aria-label", t(now.label));
+        this.box?.replaceChildren(this.list.element);
+        this.line?.replaceChildren(...(now.what ? [h("span", { class: "muted" }, t(now.what))] : []), ...(now.actions?.(this) ?? []));
+        if (this.line) this.line.hidden = this.line.childElementCount === 0;
+      }
+      void this.load();
+    }
+    this.list?.mark(id);
+    this.opened(id);
+  }
+
+  /** Shows what is open beside the list. @param {string | null} _id */
+  opened(_id) {}
+
+  /** @param {boolean} [quiet] */
+  async load(quiet = false) {
+    const now = this.tab();
+    this.asking?.abort();
+    const asking = (this.asking = new AbortController());
+    if (!quiet) this.list?.loading();
+    try {
+      /** @type {{items: any[], next?: string | null, previous?: string | null}} */
+      const page = await get(now.path, { ...now.query, limit: 50, cursor: route().params.get("cursor") }, asking.signal);
+      this.list?.show(page);
+      this.list?.mark(route().id);
+    } catch (error) {
+      if (movedOn(error) || quiet) return;
+      this.list?.fail(error);
+    }
+  }
+}
