@@ -25,6 +25,7 @@ CO_SELL = "co_sell"
 Row = Mapping[Any, Any]
 
 _CONTACT_FIELDS = ("first_name", "last_name", "phone", "title", "locale")
+_NO_CONTACT_FIELDS: Mapping[str, Any] = dict.fromkeys(_CONTACT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +111,23 @@ def _add(
     address = email_address(person.get("email"))
     if address is None or suppressed.email(address):
         return
-    known = found.setdefault(
-        email_hash(address),
-        {
+    digest = email_hash(address)
+    known = found.get(digest)
+    if known is None:
+        known = found[digest] = {
             "company_domain": domain,
-            "email_hash": email_hash(address),
+            "email_hash": digest,
             "email": address,
-            **dict.fromkeys(_CONTACT_FIELDS),
+            **_NO_CONTACT_FIELDS,
             "consent": consent,
             "source": source,
             "referral_id": referral_id,
             "first_seen_at": first,
             "changed_at": now,
-        },
-    )
+        }
     for name in _CONTACT_FIELDS:
-        known[name] = known[name] or clean(person.get(name))
+        if not known[name]:
+            known[name] = clean(person.get(name))
     known["first_seen_at"] = min(known["first_seen_at"], first)
 
 

@@ -121,6 +121,11 @@ def referral_domain(candidates: Iterable[tuple[str, object]]) -> ReferralDomain:
 
 def email_address(text: object) -> str | None:
     """The bare address inside what people paste, lower-cased; ``None`` when there is none or its host is no name."""
+    return _email_address(text) if isinstance(text, str) and len(text) <= MAX_TEXT else None
+
+
+@lru_cache(maxsize=65536)
+def _email_address(text: str) -> str | None:
     stripped = _stripped(text)
     if "@" in (inner := stripped.rpartition("<")[2]):
         stripped = inner.partition(">")[0]

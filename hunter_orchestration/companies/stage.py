@@ -10,9 +10,14 @@ from hunter_orchestration.companies import deriving
 from hunter_orchestration.companies.records import READER_VERSION, record_domain, record_parts
 from hunter_orchestration.store import Connection, Store, companies, company_evidence, quarantine, runs, suppressions
 from hunter_orchestration.store.suppressions import Suppressed
+from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import Progress, StageResult, Window, utc_now
 
 _CHUNK = 1000
+_MOST_HELD = 200_000
+"""Referrals decided before their companies are rebuilt; bounds the memory of a first sync."""
+
+_Due = dict[str, Any]
 _COUNTS = (
     "picked",
     "linked",
@@ -41,9 +46,15 @@ def run(store: Store, *, window: Window | None = None, progress: Progress | None
 
 
 def _referrals(store: Store, result: StageResult, window: Window | None, progress: Progress | None) -> None:
+    """Decide for all that is due, then rebuild each company once, however many of its referrals changed.
+
+    A referral stays due until its company is rebuilt, so a stop in between loses nothing.
+    """
     started = utc_now()
     after: tuple[datetime, str] | None = None
     stamp = "company_due_at" if window is None else "updated_at"
+    waiting: dict[str, list[_Due]] = {}
+    held = 0
     while True:
         with store.write() as connection:
             companies.lock_writers(connection)
@@ -52,28 +63,51 @@ def _referrals(store: Store, result: StageResult, window: Window | None, progres
             else:
                 rows = company_evidence.referrals_in(connection, window, after, _CHUNK)
             if rows:
-                _take_referrals(connection, result, rows)
+                _decide(connection, result, rows, waiting)
+        held += len(rows)
         if progress is not None and rows:
             progress(result.counts["picked"], None)
+        if len(rows) < _CHUNK or held >= _MOST_HELD:
+            _rebuild(store, result, waiting)
+            waiting, held = {}, 0
         if len(rows) < _CHUNK:
             return
         after = rows[-1][stamp], rows[-1]["id"]
 
 
-def _take_referrals(connection: Connection, result: StageResult, rows: Sequence[Mapping[Any, Any]]) -> None:
-    now = utc_now()
+def _decide(
+    connection: Connection, result: StageResult, rows: Sequence[Mapping[Any, Any]], waiting: dict[str, list[_Due]]
+) -> None:
     suppressed = suppressions.load(connection)
     decisions = deriving.decide(connection, rows, suppressed)
-    # A referral that changed is news for the CRM even where its company's own row stays as it was.
-    changed = (decisions.companies[row["id"]] for row in rows if row["company_due_at"] is not None)
-    pushed = {company for company in changed if company is not None}
-    company_evidence.clear_due(connection, rows)
-    _count(connection, result, deriving.rebuild(connection, decisions.affected, now, suppressed, pushed=pushed))
-    linked = sum(company is not None for company in decisions.companies.values())
+    homeless = []
+    for row in rows:
+        company = decisions.companies[row["id"]]
+        if company is None:
+            homeless.append(row)
+        else:
+            due = waiting.setdefault(company, [])
+            if row["company_due_at"] is not None:
+                due.append({"id": row["id"], "company_due_at": row["company_due_at"]})
+    company_evidence.clear_due(connection, homeless)
+    # Companies that a referral left are rebuilt with the decision: nothing would name them afterwards.
+    left = decisions.affected - {company for company in decisions.companies.values() if company is not None}
+    _count(connection, result, deriving.rebuild(connection, left, utc_now(), suppressed))
     result.add("picked", len(rows))
-    result.add("linked", linked)
-    result.add("needs_domain", len(rows) - linked)
+    result.add("needs_domain", len(homeless))
+    result.add("linked", len(rows) - len(homeless))
     result.add("decisions", decisions.changed)
+
+
+def _rebuild(store: Store, result: StageResult, waiting: Mapping[str, Sequence[_Due]]) -> None:
+    for domains in chunks(sorted(waiting), _CHUNK):
+        with store.write() as connection:
+            companies.lock_writers(connection)
+            company_evidence.clear_due(connection, [due for domain in domains for due in waiting[domain]])
+            # A referral that changed is news for the CRM even where its company's own row stays as it was.
+            pushed = [domain for domain in domains if waiting[domain]]
+            suppressed = suppressions.load(connection)
+            _count(connection, result, deriving.rebuild(connection, domains, utc_now(), suppressed, pushed=pushed))
 
 
 def _count(connection: Connection, result: StageResult, rebuilt: deriving.Rebuilt) -> None:

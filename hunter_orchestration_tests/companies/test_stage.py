@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from hunter_orchestration.companies import stage
 from hunter_orchestration.companies.domains import email_hash
 from hunter_orchestration.companies.imports import add_lead
 from hunter_orchestration.store import Store, companies, company_evidence, referrals, scans
 from hunter_orchestration.store.leads import refresh
+from hunter_orchestration.store.migrate import upgrade
 from hunter_orchestration.store.work import Window, utc_now
 from hunter_orchestration_tests.companies.samples import DAY, keep, referral
 
@@ -179,3 +183,38 @@ def test_many_referrals_are_taken_in_chunks_without_loss(sqlite_store: Store) ->
     with sqlite_store.write() as connection:
         refresh(connection, ["firma0.com.tr"])
     assert company(sqlite_store, "firma0.com.tr")["referral_count"] == 4
+
+
+class StoppedError(Exception):
+    """A run ended in the middle."""
+
+
+def test_a_run_stopped_anywhere_and_resumed_ends_as_an_undisturbed_one(sqlite_store: Store, tmp_path: Path) -> None:
+    undisturbed = Store(f"sqlite:///{tmp_path / 'other.db'}")
+    upgrade(undisturbed)
+    rows = [referral(number, f"a{number}@firma{number % 1500}.com.tr") for number in range(3000)]
+    for store in (sqlite_store, undisturbed):
+        keep(store, rows)
+    stage.run(undisturbed)
+
+    stops = iter(range(3))
+
+    def stop(done: int, total: int | None) -> None:
+        if next(stops, None) is not None:
+            raise StoppedError
+
+    for _ in range(3):
+        with pytest.raises(StoppedError):
+            stage.run(sqlite_store, progress=stop)
+    stage.run(sqlite_store, progress=stop)
+    moving = {"changed_at", "scan_due_at", "score_due_at", "push_due_at"}
+    domains = [f"firma{number}.com.tr" for number in range(1500)]
+    seen = []
+    for store in (sqlite_store, undisturbed):
+        with store.read() as connection:
+            found = companies.by_domain(connection, domains)
+            assert company_evidence.due_referrals(connection, None, utc_now()) == []
+        seen.append({key: {name: row[name] for name in row if name not in moving} for key, row in found.items()})
+    undisturbed.close()
+    assert len(seen[0]) == 1500
+    assert seen[0] == seen[1]
