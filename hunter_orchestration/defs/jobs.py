@@ -7,7 +7,11 @@ import dagster as dg
 from hunter_orchestration.defs.partitions import DAYS
 from hunter_orchestration.settings import Settings
 
-_CHAIN = ("raw_leads", "referrals", "companies", "domain_scans", "lead_scores")
+CHAIN = ("raw_leads", "referrals", "companies", "domain_scans", "lead_scores", "dynamics_records")
+"""The stages, in order."""
+BACKFILL = "backfill_leads"
+
+_CHAIN = CHAIN[:-1]
 _WITH_CHECKS = "Asset checks of these stages run with them."
 
 
@@ -33,6 +37,7 @@ def build_jobs(settings: Settings) -> list[dg.JobDefinition]:
         _job("rescan_domains", "Scan domains again and score their companies.", "domain_scans", "lead_scores"),
         _job("score_leads", "Score what is due, for example after new rules.", "lead_scores"),
         _job("push_leads", "Push what is due, or named companies, into Dynamics 365.", "dynamics_records"),
+        _job(BACKFILL, "Do days again, for any stages of the chain; the watermark stays where it is.", *CHAIN),
         _job("pull_dynamics", "Read back what changed in Dynamics 365.", "dynamics_changes", partitioned=False),
         _job(
             "reconcile_dynamics",

@@ -70,6 +70,7 @@ class Run:
     finished_at: datetime | None
     requested_by: str | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:
@@ -234,6 +235,7 @@ def _run(found: Mapping[str, Any]) -> Run:
         started_at=_time(found["startTime"] or found.get("creationTime")),
         finished_at=_time(found["endTime"]),
         requested_by=tags.get("requested_by"),
+        tags=tags,
         steps=[
             {
                 "name": step["stepKey"],
