@@ -16,6 +16,7 @@ from hunter_orchestration.store import Connection, Store, leads
 from hunter_orchestration.store.tables.companies import companies, contacts
 from hunter_orchestration.store.tables.crm import crm_audit, crm_differences, crm_records
 from hunter_orchestration.store.tables.ingestion import import_rejects, imports, quarantine, watermarks
+from hunter_orchestration.store.tables.leads import leads as leads_table
 from hunter_orchestration.store.tables.operations import sync_runs
 from hunter_orchestration.store.tables.referrals import referral_history, referrals
 from hunter_orchestration.store.tables.scans import domain_details, scan_changes, scans
@@ -89,7 +90,13 @@ def fill(store: Store, *, more: int = 0, now: datetime | None = None) -> None:
         _needs_domain(connection, now)
         _trouble(connection, now)
         _runs(connection, now)
-        leads.refresh(connection, [one.domain for one in (*FIRST, *_chance(more))])
+        everyone = (*FIRST, *_chance(more))
+        leads.refresh(connection, [one.domain for one in everyone])
+        for one in everyone:
+            changed = now - timedelta(hours=one.hours)
+            connection.execute(
+                leads_table.update().where(leads_table.c.domain == one.domain).values(changed_at=changed)
+            )
 
 
 def _chance(count: int) -> Iterator[Invented]:

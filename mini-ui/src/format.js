@@ -18,10 +18,10 @@ export function money(value, currency, short = false) {
   if (value === null || value === undefined) return "";
   /** @type {Intl.NumberFormatOptions} */
   const options = short
-    ? { notation: "compact", maximumFractionDigits: value < 10000 ? 1 : 0 }
+    ? { notation: "compact", maximumSignificantDigits: 3 }
     : { maximumFractionDigits: Number.isInteger(value) ? 0 : 2 };
   if (currency && /^[A-Z]{3}$/.test(currency)) {
-    return value.toLocaleString(locale(), { style: "currency", currency, minimumFractionDigits: 0, ...options });
+    return value.toLocaleString(locale(), { style: "currency", currency, ...(short ? {} : { minimumFractionDigits: 0 }), ...options });
   }
   return `${value.toLocaleString(locale(), options)} ${currency ?? ""}`.trim();
 }

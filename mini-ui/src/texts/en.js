@@ -183,7 +183,7 @@ export const en = {
   "evidence.ttl": "valid for {time}",
   "evidence.unknown": "Unknown: the lookup failed",
   expired: "Expired",
-  expires_today: "Expires today",
+  expires_today: "Under a day left",
   export: "Export",
   "export.all": "{kind}, all columns",
   "export.shown": "{kind}, columns on screen",
