@@ -16,6 +16,7 @@ from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.logging import get_logger
 
 _log = get_logger(__name__)
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 TableName = Literal["account", "contact", "lead", "opportunity"]
 
@@ -195,8 +196,8 @@ def parse_mapping(text: str, name: str) -> LoadedMapping:
         MappingError: as ``load_mapping``.
     """
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=_LOADER)
+        raw = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,15 +14,17 @@ from sqlalchemy import insert, update
 
 from hunter_orchestration.dynamics import stage
 from hunter_orchestration.dynamics.client import DataverseClient
-from hunter_orchestration.dynamics.sign_in import FixedToken, TokenSource
-from hunter_orchestration.sandbox.dataverse.standalone import Running, running
+from hunter_orchestration.dynamics.mapping import TABLES
+from hunter_orchestration.sandbox.running import RunningSandbox
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store, crm, leads
 from hunter_orchestration.store.tables.companies import companies, contacts
+from hunter_orchestration.store.tables.crm import crm_records
 from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration.store.tables.scans import scans
 from hunter_orchestration.store.tables.scores import scores
 from hunter_orchestration.store.work import StageResult
+from hunter_orchestration_tests import invariants
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -182,24 +183,74 @@ def change_score(store: Store, domain: str, **values: Any) -> None:
         crm.mark_due(connection, [domain])
 
 
+class Sales:
+    """Works in the CRM as people do, and remembers what it typed: ``typed`` maps (table, row id, column) to a value."""
+
+    def __init__(self, box: RunningSandbox) -> None:
+        self._box = box
+        self.typed: dict[tuple[str, str, str], Any] = {}
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """A request to the CRM's control API."""
+        return self._box.call(method, f"/dataverse{path}", body)
+
+    def id_of(self, table: str, key: str) -> str:
+        """GUID of a row by external id or GUID: an opportunity's external id looks like a GUID too."""
+        found = self.call("GET", f"/tables/{table}/rows?external_id={key}")["rows"]
+        return str(found[0][f"{table}id"]) if found else key
+
+    def row(self, table: str, key: str) -> dict[str, Any]:
+        """A row by GUID or external id."""
+        return dict(self.call("GET", f"/tables/{table}/rows/{self.id_of(table, key)}"))
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Every row."""
+        return list(self.call("GET", f"/tables/{table}/rows?limit=100000")["rows"])
+
+    def keyed(self, table: str) -> dict[str, dict[str, Any]]:
+        """Rows that bear Hunter's key, by it."""
+        return {row["hnt_externalid"]: row for row in self.rows(table) if row.get("hnt_externalid")}
+
+    def enter(self, table: str, **values: Any) -> str:
+        """Enter a row by hand; its id."""
+        return str(self.call("POST", f"/tables/{table}/rows", values)[0])
+
+    def edit(self, table: str, key: str, **values: Any) -> None:
+        """Edit a row."""
+        row = self.call("PATCH", f"/tables/{table}/rows/{self.id_of(table, key)}", values)
+        self.typed.update({(table, row[f"{table}id"], name): value for name, value in values.items()})
+
+    def delete(self, table: str, key: str) -> None:
+        """Delete a row."""
+        self.call("DELETE", f"/tables/{table}/rows/{self.id_of(table, key)}")
+
+    def merge(self, table: str, loser: str, winner: str) -> None:
+        """Merge two rows."""
+        self.call("POST", f"/tables/{table}/rows/{self.id_of(table, loser)}/merge", {"into": self.id_of(table, winner)})
+
+    def set_keys(self, table: str, status: str) -> None:
+        """Set the state of a table's key indexes."""
+        self.call("PATCH", f"/tables/{table}/keys", {"status": status})
+
+
 @dataclass
 class World:
-    """A store and an organisation. ``sales`` is the salesperson, working through the emulator's control API."""
+    """A store and an organisation. ``sales`` is the salesperson."""
 
     store: Store
-    box: Running
+    box: RunningSandbox
     settings: Settings
     sales: Sales
 
-    def client(self, tokens: TokenSource | None = None, **options: Any) -> DataverseClient:
-        """A client that does not wait in earnest."""
+    def client(self, **options: Any) -> DataverseClient:
+        """A client that signs in as the app registration and does not wait in earnest."""
         options.setdefault("sleep", lambda _seconds: None)
-        return DataverseClient(self.settings, tokens or FixedToken("test"), **options)
+        return DataverseClient(self.settings, **options)
 
     def push(self, **options: Any) -> StageResult:
         """Push what is due."""
         with options.pop("client", None) or self.client() as client:
-            return stage.push(self.store, self.settings, client=client, run_id="run-1", **options)
+            return stage.push(self.store, self.settings, client=client, **{"run_id": "run-1", **options})
 
     def pull(self) -> StageResult:
         """Read back."""
@@ -218,71 +269,54 @@ class World:
         assert found is not None, f"the ledger has no {table} {external_id}"
         return found
 
+    def states(self) -> dict[str, int]:
+        """Ledger rows by state."""
+        with self.store.read() as connection:
+            return crm.state_counts(connection)
+
     def due(self, *domains: str) -> None:
         """Mark companies due."""
         with self.store.write() as connection:
             crm.mark_due(connection, domains)
 
+    def retry_now(self) -> None:
+        """Time passes until every deferred record may be tried again."""
+        with self.store.write() as connection:
+            connection.execute(update(crm_records).values(next_attempt_at=None))
+            crm.forget_watermark(connection, stage.SOURCE, "not_before")
+
     def writes(self) -> dict[str, dict[str, int]]:
         """Rows the organisation wrote since the last call."""
-        counters = self.sales.get("/counters")
+        counters = self.sales.call("GET", "/counters")
         self.sales.call("DELETE", "/counters")
         return dict(counters["writes"])
 
+    def check(self, **options: Any) -> None:
+        """Assert the invariants."""
+        rows = {table: self.sales.rows(table) for table in TABLES}
+        wrong = invariants.broken(self.store, rows, typed=self.sales.typed, **options)
+        assert not wrong, "\n".join(wrong)
 
-class Sales:
-    """Works in the CRM as people do."""
-
-    def __init__(self, url: str) -> None:
-        self._base = f"{url}/control/dataverse"
-        self._session = requests.Session()
-        self._session.trust_env = False
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """A request to the control API."""
-        response = self._session.request(method, self._base + path, json=body, timeout=30)
-        assert response.status_code < 300, response.text
-        return response.json()
-
-    def get(self, path: str) -> Any:
-        """A GET."""
-        return self.call("GET", path)
-
-    def row(self, table: str, key: str) -> dict[str, Any]:
-        """A row by GUID or external id."""
-        return dict(self.get(f"/tables/{table}/rows/{key}"))
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        """Every row."""
-        return list(self.get(f"/tables/{table}/rows?limit=100000")["rows"])
-
-    def enter(self, table: str, **values: Any) -> str:
-        """Enter a row by hand; its id."""
-        return str(self.call("POST", f"/tables/{table}/rows", values)[0])
-
-    def edit(self, table: str, key: str, **values: Any) -> None:
-        """Edit a row."""
-        self.call("PATCH", f"/tables/{table}/rows/{key}", values)
-
-    def delete(self, table: str, key: str) -> None:
-        """Delete a row."""
-        self.call("DELETE", f"/tables/{table}/rows/{key}")
-
-    def merge(self, table: str, loser: str, winner: str) -> None:
-        """Merge two rows."""
-        self.call("POST", f"/tables/{table}/rows/{loser}/merge", {"into": winner})
+    def settles(self) -> None:
+        """Assert that the next clean run converges and the one after it writes nothing (I8)."""
+        self.box.clear()
+        self.retry_now()
+        self.pull()
+        self.push()
+        self.writes()
+        before = invariants.ledger_digest(self.store)
+        self.push()
+        assert self.writes() == {}
+        assert invariants.ledger_digest(self.store) == before
+        self.pull()
+        self.check()
 
 
-@contextmanager
-def organisation(**switches: Any) -> Iterator[tuple[Running, Sales]]:
-    """A prepared organisation with the strict switches on."""
-    with running(prepared=True, **switches) as box:
-        yield box, Sales(box.url)
-
-
-@contextmanager
-def world(store: Store, *, prepared: bool = True, batch_size: int = 200, **switches: Any) -> Iterator[World]:
-    """A store with an organisation to push to."""
-    with running(prepared=prepared, **switches) as box:
-        settings = load_settings(dynamics_enabled=True, dynamics_url=box.url, dynamics_batch_size=batch_size)
-        yield World(store, box, settings, Sales(box.url))
+def world_in(store: Store, box: RunningSandbox, *, prepared: bool = True, **settings: Any) -> World:
+    """A fresh organisation for this store."""
+    box.reset()
+    box.call("POST", "/dataverse/reset", {"prepared": prepared})
+    box.call("DELETE", "/dataverse/counters")
+    named = {name.removeprefix("HUNTER_").lower(): value for name, value in box.settings().items()}
+    loaded = load_settings(**{**named, "dynamics_enabled": True, **settings})
+    return World(store, box, loaded, Sales(box))

@@ -1,0 +1,123 @@
+"""Killed without warning at every named place of a push, paused for too long: the next run finishes the work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import func, select
+
+from hunter_orchestration.dynamics.mapping import load_mapping
+from hunter_orchestration.dynamics.preflight import prepare
+from hunter_orchestration.dynamics.push import LEASE, Push
+from hunter_orchestration.store import runs
+from hunter_orchestration.store.tables.crm import crm_audit
+from hunter_orchestration_tests.dynamics.world import World, add_companies, change_company, domain_of, world_in
+
+_COMMAND = "from hunter_orchestration.cli import main; main()"
+
+
+def killed(world: World, place: str, *arguments: str, **settings: str) -> None:
+    """Run a command in a process that kills itself at a place; nothing of it is cleaned up."""
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("HUNTER_")}
+    environment |= world.box.settings() | {
+        "HUNTER_DATABASE_URL": world.store.url.render_as_string(hide_password=False),
+        "HUNTER_DYNAMICS_ENABLED": "true",
+        "HUNTER_CRASH_AT": place,
+        **settings,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _COMMAND, "dynamics", *arguments], env=environment, capture_output=True, timeout=120
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    with world.store.write() as connection:
+        # The dead process still holds the lease for its time; that time passes.
+        connection.exec_driver_sql("UPDATE leases SET until = '2020-01-01 00:00:00'")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "place",
+    ["before_push", "push_marked", "push_marked:3", "push_sent", "push_sent:2", "push_sent:4", "push_acknowledged:3"],
+)
+def test_a_push_killed_anywhere_is_finished_by_the_next(both: World, place: str) -> None:
+    add_companies(both.store, range(6))
+    killed(both, place, "push")
+    both.check(fresh=False, settled=False, crashes=1)
+    result = both.push()
+    done = result.counts
+    assert done["created"] + done["recovered"] + done["unchanged"] == 24
+    both.pull()
+    assert both.states() == {"synced": 24}
+    for table in ("account", "contact", "lead", "opportunity"):
+        assert len(both.sales.keyed(table)) == 6
+    both.writes()
+    both.push()
+    assert both.writes() == {}
+    both.check(crashes=1)
+
+
+@pytest.mark.slow
+def test_killed_in_mid_batch_only_unconfirmed_rows_go_again(sqlite_store, sandbox) -> None:  # type: ignore[no-untyped-def]
+    world = world_in(sqlite_store, sandbox)
+    add_companies(world.store, range(1000), referral=False)
+    killed(world, "push_sent:3", "push")
+    confirmed = world.states().get("synced", 0)
+    assert 0 < confirmed < 1000
+    arrived = len(world.sales.keyed("account"))
+    world.writes()
+    result = world.push()
+    assert result.counts["recovered"] == arrived - confirmed
+    assert world.writes()["account"] == ({"create": 1000 - arrived} if arrived < 1000 else {})
+    assert world.states() == {"synced": 3000}
+    world.pull()
+    world.check(crashes=1)
+
+
+@pytest.mark.slow
+def test_a_pull_killed_after_reading_reads_again(world: World) -> None:
+    add_companies(world.store, range(3))
+    world.push()
+    world.pull()
+    world.sales.edit("account", domain_of(1), telephone1="typed")
+    killed(world, "pull_read", "pull")
+    assert world.record("account", domain_of(1))["observed"]["telephone1"] != "typed"
+    assert world.pull().counts["edited"] == 1
+    world.settles()
+
+
+def test_a_process_that_wakes_after_its_lease_ended_writes_nothing(both: World) -> None:
+    add_companies(both.store, range(3))
+    asleep = runs.acquire_lease(both.store, LEASE, "asleep", seconds=-1)
+    with both.client() as client:
+        organisation = prepare(client, load_mapping(None))
+        awake = runs.acquire_lease(both.store, LEASE, "awake")
+        push = Push(both.store, client, organisation, token=asleep, actor="x", run_id="asleep", batch_size=10,
+                    concurrency=1)  # fmt: skip
+        with pytest.raises(runs.LeaseLostError):
+            push.run_chunk([domain_of(i) for i in range(3)])
+    assert both.sales.keyed("account") == {}
+    with both.store.read() as connection:
+        assert connection.execute(select(func.count()).select_from(crm_audit)).scalar_one() == 0
+    runs.release_lease(both.store, LEASE, awake)
+    assert both.push().counts["created"] == 12
+    both.settles()
+
+
+def test_a_late_writer_does_not_undo_what_the_next_one_wrote(world: World) -> None:
+    """The fencing token stands on each row too."""
+    from hunter_orchestration.store import crm
+
+    (domain,) = add_companies(world.store, [1])
+    world.push()
+    stale = world.record("account", domain)
+    change_company(world.store, domain, city="Ankara")
+    world.push()
+    newest = world.record("account", domain)
+    assert newest["lease_token"] > stale["lease_token"]
+    with world.store.write() as connection:
+        crm.save(connection, [{**stale, "state": "rejected"}])
+    assert world.record("account", domain) == newest
