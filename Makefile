@@ -28,9 +28,9 @@ types: $(VENV)/.dev mini-ui/node_modules/.ready
 # Resolve the dependencies of pyproject.toml anew. The locks hold versions and hashes, no addresses.
 lock:
 	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \
-	  --no-emit-index-url --no-header --no-annotate -o requirements.lock
+	  --no-strip-extras --no-emit-index-url --no-header --no-annotate -o requirements.lock
 	@uv pip compile -q pyproject.toml --extra dev --extra celery --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header --no-annotate -c requirements.lock -o requirements-dev.lock
+	  --no-strip-extras --no-emit-index-url --no-header --no-annotate -o requirements-dev.lock
 
 audit: $(VENV)/.dev
 	@$(BIN)/pip-audit -r requirements.lock --require-hashes
