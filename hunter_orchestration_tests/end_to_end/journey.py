@@ -1,0 +1,126 @@
+"""What every installation must do, whatever database it stands on: the steps the files of this folder share."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from hunter_orchestration.sandbox.running import RunningSandbox
+from hunter_orchestration_tests.end_to_end.installation import Installation, until
+
+DOMAIN = "yeni-musteri.example"
+PERSON = "ayse.yeni@yeni-musteri.example"
+FIRST_VALUE, SECOND_VALUE = 41_000, 96_500
+SOON = 75
+"""Seconds within which a change must be seen everywhere: the sensor's 30, a run, and this machine's other work."""
+
+
+def add_referral(box: RunningSandbox, domain: str = DOMAIN, person: str = PERSON) -> str:
+    """A company that nobody knew asks for help; its mail is with Google."""
+    box.records(domain, {"MX": [[1, "smtp.google.com"]], "TXT": ["v=spf1 include:_spf.google.com ~all"]})
+    added = box.add_referral(
+        kind="cosell_in_active",
+        changes={
+            "customerProfile": {
+                "name": "Yeni Müşteri A.Ş.",
+                "address": {"city": "İzmir", "country": "TR"},
+                "team": [{"firstName": "Ayşe", "lastName": "Yeni", "email": person, "phoneNumber": "+902325550101"}],
+                "ids": [],
+            },
+            "details": {"dealValue": FIRST_VALUE, "currency": "EUR", "notes": "Wants to leave Google."},
+        },
+    )
+    return str(added["id"])
+
+
+def row(box: RunningSandbox, table: str, external_id: str) -> dict[str, Any] | None:
+    """The CRM's own row of ours, if it holds one; more than one is an error by itself."""
+    found = box.call("GET", f"/dataverse/tables/{table}/rows", external_id=external_id)["rows"]
+    assert len(found) <= 1, f"{table} {external_id} is in the CRM {len(found)} times"
+    return dict(found[0]) if found else None
+
+
+def writes(box: RunningSandbox) -> dict[str, Any]:
+    """What was written in the CRM since the last look, by table."""
+    counted = box.call("GET", "/dataverse/counters")["writes"]
+    box.call("DELETE", "/dataverse/counters")
+    return dict(counted)
+
+
+def a_referral_is_seen_by_itself(installation: Installation, box: RunningSandbox) -> str:
+    """Add a referral and touch nothing: the lead is in the API, scored, and its records are in the CRM."""
+    referral = add_referral(box)
+
+    def synced() -> dict[str, Any] | None:
+        found = installation.lead(DOMAIN)
+        return found if found and found["dynamics"]["state"] == "synced" else None
+
+    found = until(synced, SOON, "the lead, scored and in Dynamics")
+    assert found is not None
+    assert found["company"]["name"] == "Yeni Müşteri A.Ş."
+    assert found["lead"]["provider"] == "Google"
+    assert found["lead"]["deal_value"] == FIRST_VALUE
+    assert found["score"]["score"] > 0
+    lead, deal = row(box, "lead", DOMAIN), row(box, "opportunity", referral)
+    assert lead is not None
+    assert deal is not None
+    assert lead["hnt_finalscore"] == found["score"]["score"]
+    assert lead["emailaddress1"] == PERSON
+    assert deal["estimatedvalue"] == FIRST_VALUE
+    assert row(box, "account", DOMAIN) is not None
+    return referral
+
+
+def a_change_is_seen_in_both(installation: Installation, box: RunningSandbox, referral: str) -> None:
+    """Change the referral and press "Sync now": the API and the CRM follow."""
+    changed = box.referral(referral)["details"] | {"dealValue": SECOND_VALUE}
+    box.change_referral(referral, {"details": changed})
+    installation.sync()
+
+    def followed() -> bool:
+        found, deal = installation.lead(DOMAIN), row(box, "opportunity", referral)
+        assert found is not None
+        return found["lead"]["deal_value"] == SECOND_VALUE and (deal or {}).get("estimatedvalue") == SECOND_VALUE
+
+    until(followed, SOON, "the new deal value in the API and in the CRM")
+
+
+def the_next_run_writes_nothing(installation: Installation, box: RunningSandbox) -> None:
+    """With nothing changed a run of the whole chain sends no write and changes no lead."""
+    installation.quiet()
+    installation.sync()
+    before = installation.get("/leads", limit=200)
+    writes(box)
+    run = installation.sync()
+    assert run["state"] == "succeeded", run
+    assert writes(box) == {}
+    assert installation.get("/leads", limit=200) == before
+    counts = {stage["kind"]: stage["counts"] for stage in run["stages"]}
+    assert set(counts) == {"raw_leads", "referrals", "companies", "domain_scans", "lead_scores", "dynamics_records"}
+    assert not counts["raw_leads"].get("stored"), counts
+
+
+def a_killed_run_is_finished_by_the_next(installation: Installation, box: RunningSandbox) -> None:
+    """kill -9 of the process that runs the chain, while it waits for Partner Center: nobody has to help."""
+    installation.quiet()
+    referral = add_referral(box, "kesinti.example", "can@kesinti.example")
+    slow = box.fault("partner_center", "slow", times=None, seconds=8)
+    installation.quiet(5)
+    run_id = installation.ask("POST", "/api/v1/referrals/sync", {}).json()["run"]["id"]
+
+    def worker() -> int | None:
+        for process in installation.processes():
+            if any(run_id in part for part in process.cmdline()) or process.environ().get("DAGSTER_RUN_ID") == run_id:
+                return process.pid
+        return None
+
+    found = until(worker, 30, "the run's process")
+    assert found is not None
+    os.kill(found, signal.SIGKILL)
+    box.call("DELETE", f"/faults/{slow}")
+
+    def finished() -> bool:
+        return row(box, "opportunity", referral) is not None
+
+    until(finished, 2 * SOON, "what the killed run had begun")

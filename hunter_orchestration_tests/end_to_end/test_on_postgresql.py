@@ -1,0 +1,62 @@
+"""Service by service on PostgreSQL, Hunter's store and Dagster's storage in two databases of one server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
+from hunter_orchestration_tests.end_to_end import journey
+from hunter_orchestration_tests.end_to_end.installation import (
+    Installation,
+    environment_for,
+    running,
+    start_one,
+    start_split,
+    until,
+)
+from hunter_orchestration_tests.postgresql import fresh_database
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[RunningSandbox]:
+    """Microsoft's side, with an organisation that `hunter dynamics setup` has prepared."""
+    with running_sandbox(companies=12) as started:
+        started.call("POST", "/dataverse/prepare", {})
+        yield started
+
+
+@pytest.fixture(scope="module")
+def installation(
+    box: RunningSandbox, postgresql_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Four services, answering."""
+    with fresh_database(postgresql_server) as store_url, fresh_database(postgresql_server) as dagster_url:
+        environment = environment_for(box, tmp_path_factory.mktemp("split"), store_url)
+        with running(start_split(environment, dagster_url)) as made:
+            yield made
+
+
+def test_a_referral_travels_by_itself_and_a_repeat_writes_nothing(
+    installation: Installation, box: RunningSandbox
+) -> None:
+    referral = journey.a_referral_is_seen_by_itself(installation, box)
+    journey.a_change_is_seen_in_both(installation, box, referral)
+    journey.the_next_run_writes_nothing(installation, box)
+
+
+def test_a_service_that_was_killed_and_started_again_carries_on(installation: Installation) -> None:
+    for kind in ("daemon", "code", "webserver", "api"):
+        installation.kill(kind)
+        installation.started[kind].wait(10)
+        start_one(installation, kind)
+        until(installation.ready, 60, f"an installation that answers after its {kind} was killed")
+    installation.quiet()
+    assert installation.sync()["state"] == "succeeded"
+
+
+def test_sigterm_ends_every_service_within_15_seconds(installation: Installation) -> None:
+    assert installation.end() < 15
