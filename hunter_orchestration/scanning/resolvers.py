@@ -10,8 +10,10 @@ resolver and is not counted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Protocol
 
 from hunter_orchestration.errors import PermanentError
 
@@ -233,3 +235,45 @@ class Resolver:
             self.rate = self.ceiling
         self._period_start = now
         self._period_answered = self._period_lost = 0
+
+
+class Asked(Protocol):
+    """A lookup as the choice sees it: bound to one resolver or not, and whom it was sent to before."""
+
+    only: Resolver | None
+    resolver: Resolver | None
+
+
+def choose(resolvers: Sequence[Resolver], lookup: Asked, now: float, patience: float) -> tuple[Resolver | None, float]:
+    """The resolver to ask and 0; or none and the seconds to wait; or none and -1 when all were silent for too long.
+
+    Of several the least loaded one; for a repetition another than before, where there is one.
+    """
+    if lookup.only is not None:
+        return lookup.only, 0.0
+    if len(resolvers) == 1:
+        only = resolvers[0]
+        if only.dead_since:
+            return None, _wait_for_the_dead(resolvers, now, patience)
+        wait = only.wait(now)
+        return (only, 0.0) if wait <= 0 else (None, wait)
+    best: Resolver | None = None
+    least_wait = float("inf")
+    alive = False
+    previous = lookup.resolver
+    for resolver in resolvers:
+        if not resolver.alive:
+            continue
+        alive = True
+        wait = resolver.wait(now)
+        if wait > 0:
+            least_wait = min(least_wait, wait)
+        elif best is None or best is previous or (resolver is not previous and resolver.load < best.load):
+            best = resolver
+    if best is not None:
+        return best, 0.0
+    return None, (least_wait if alive else _wait_for_the_dead(resolvers, now, patience))
+
+
+def _wait_for_the_dead(resolvers: Sequence[Resolver], now: float, patience: float) -> float:
+    return -1.0 if now - max(resolver.dead_since for resolver in resolvers) > patience else 0.1

@@ -30,9 +30,9 @@ Task = Generator[list[Question], list[Answer], R]
 
 
 class Running(Generic[R]):
-    """A task under way. ``heard`` once any of its lookups was answered; ``internal`` for the engine's own probes."""
+    """A task under way. ``heard`` once any of its lookups was answered."""
 
-    __slots__ = ("answers", "ends_at", "generator", "heard", "internal", "key", "lookups", "open", "parked", "started")
+    __slots__ = ("answers", "ends_at", "generator", "heard", "key", "lookups", "open", "parked", "started")
 
     def __init__(self, key: Any, generator: Task[R], now: float) -> None:
         self.key = key
@@ -44,7 +44,6 @@ class Running(Generic[R]):
         self.lookups = 0
         self.heard = False
         self.parked = 0
-        self.internal = False
 
 
 class Lookup:
