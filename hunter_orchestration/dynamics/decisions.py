@@ -58,7 +58,7 @@ def resolve_conflict(
         crm.save(connection, [record])
         crm.audit(connection, [_entry(record, actor, "choose", "confirmed", f"chosen: {crm_id or 'a new record'}")])
         crm.mark_due(connection, [record["company_domain"]])
-        leads.refresh(connection, [record["company_domain"]])
+        leads.refresh_crm_states(connection, [record["company_domain"]])
     return record
 
 
@@ -67,7 +67,7 @@ def retry(store: Store, domains: Sequence[str] | None = None, *, actor: str = "h
     with store.write() as connection:
         found = crm.reset_attempts(connection, ["rejected", "deferred"], domains)
         crm.mark_due(connection, found)
-        leads.refresh(connection, found)
+        leads.refresh_crm_states(connection, found)
         if found:
             runs.emit(connection, "leads_changed", None, {"domains": sorted(found)[:100], "count": len(found)})
     return len(found)
@@ -91,7 +91,7 @@ def recreate(store: Store, table: str, external_id: str, *, actor: str) -> dict[
         crm.save(connection, [record])
         crm.audit(connection, [_entry(record, actor, "recreate", "confirmed", "asked for again")])
         crm.mark_due(connection, [record["company_domain"]])
-        leads.refresh(connection, [record["company_domain"]])
+        leads.refresh_crm_states(connection, [record["company_domain"]])
     return record
 
 
@@ -252,7 +252,7 @@ def _learn(
         runs.renew_lease(connection, LEASE, token)
         crm.save(connection, [record])
         crm.audit(connection, [_entry(record, actor, operation, outcome)])
-        leads.refresh(connection, [record["company_domain"]])
+        leads.refresh_crm_states(connection, [record["company_domain"]])
         runs.emit(connection, "leads_changed", record["company_domain"], {"count": 1})
     return record
 

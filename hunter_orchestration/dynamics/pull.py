@@ -162,7 +162,7 @@ class Pull:
 
     def _tell(self, connection: Connection, domains: set[str]) -> None:
         if domains:
-            leads.refresh(connection, domains)
+            leads.refresh_crm_states(connection, domains)
             body = {"domains": sorted(domains)[:100], "count": len(domains)}
             runs.emit(connection, "leads_changed", None, body)
 

@@ -342,6 +342,7 @@ class Push:
             runs.renew_lease(connection, LEASE, self._token, LEASE_SECONDS)
             crm.save(connection, [item.ledger for item in items])
             crm.audit(connection, entries)
+            leads.refresh_crm_states(connection, (item.record.domain for item in items))
         crash_points.reach("push_marked")
 
     def _settle(self, answers: list[Result], result: ChunkResult) -> list[Item]:
@@ -544,6 +545,7 @@ class Push:
         runs.renew_lease(connection, LEASE, self._token, LEASE_SECONDS)
         crm.save(connection, [{**row, "lease_token": self._token} for row in result.touched.values()])
         crm.audit(connection, result.entries)
+        leads.refresh_crm_states(connection, (row["company_domain"] for row in result.touched.values()))
         result.changed.update(row["company_domain"] for row in result.touched.values())
         result.touched.clear()
         result.entries.clear()
@@ -563,7 +565,7 @@ class Push:
         with self.store.write() as connection:
             self._write(connection, result)
             crm.clear_due(connection, stamps)
+            leads.refresh_crm_states(connection, domains)
             if result.changed:
-                leads.refresh(connection, result.changed)
                 runs.emit(connection, "leads_changed", None, {"domains": sorted(result.changed)[:100],
                                                               "count": len(result.changed)})  # fmt: skip

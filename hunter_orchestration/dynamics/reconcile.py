@@ -67,7 +67,7 @@ class Reconcile:
                 crm.save(connection, list(self._touched.values()))
                 crm.mark_due(connection, self._due)
                 crm.audit(connection, [self._entry(row) for row in self._touched.values()])
-                leads.refresh(connection, {row["company_domain"] for row in self._touched.values()})
+                leads.refresh_crm_states(connection, {row["company_domain"] for row in self._touched.values()})
                 result.counts["mended"] = len(self._differences)
                 kept = []
             crm.replace_differences(connection, kept, utc_now())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import idna
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, select, update
 
 from hunter_orchestration import turkish
 from hunter_orchestration.store.tables.companies import companies
@@ -44,6 +44,26 @@ def refresh(connection: Connection, domains: Iterable[str]) -> None:
         if gone:
             connection.execute(delete(leads).where(leads.c.domain.in_(gone)))
         upsert(connection, leads, rows, key=("domain",))
+
+
+def refresh_crm_states(connection: Connection, domains: Iterable[str]) -> None:
+    """Bring only the Dynamics state of these rows up to date, in the caller's transaction: what a push calls each time
+    its ledger moves on. Rows that are right already are not written."""
+    now = utc_now()
+    for chunk in chunks(dict.fromkeys(domains), _CHUNK):
+        states = _crm_states(connection, chunk)
+        query = select(leads.c.domain, leads.c.dynamics_state, leads.c.dynamics_detail).where(leads.c.domain.in_(chunk))
+        moved = []
+        for domain, shown_state, shown_detail in connection.execute(query):
+            state, detail = states.get(domain, ("not_pushed", None))
+            if (state, detail) != (shown_state, shown_detail):
+                moved.append({"of": domain, "state": state, "detail": detail})
+        if moved:
+            statement = update(leads).where(leads.c.domain == bindparam("of"))
+            statement = statement.values(
+                dynamics_state=bindparam("state"), dynamics_detail=bindparam("detail"), changed_at=now
+            )
+            connection.execute(statement, moved)
 
 
 def _rows(connection: Connection, domains: list[str]) -> list[dict[str, Any]]:

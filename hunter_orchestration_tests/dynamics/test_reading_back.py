@@ -55,7 +55,7 @@ def test_an_expired_token_falls_back_to_a_full_read_with_set_difference(both: Wo
     domains = add_companies(both.store, range(4))
     both.push()
     both.pull()
-    both.sales.delete("lead", domains[0])
+    both.sales.delete("opportunity", referral_of(0))
     both.sales.edit("account", domains[1], telephone1="typed")
     both.sales.call("POST", "/change-tracking/expire")
     result = both.pull()
@@ -97,7 +97,7 @@ def test_what_is_claimed_and_what_is_found_are_compared_both_ways_and_mended(bot
     domains = add_companies(both.store, range(4))
     both.push()
     assert both.reconcile().facts["accuracy"] == 1.0
-    both.sales.delete("lead", domains[0])
+    both.sales.delete("opportunity", referral_of(0))
     both.sales.edit("lead", domains[1], hnt_finalscore=1)
     both.sales.enter("account", name="Stray", hnt_externalid="stray.example")
     result = both.reconcile()
