@@ -13,7 +13,7 @@ NAMES: dict[str, str] = {
     "after_fetch": "a page of referrals has come, nothing of it is stored",
     "before_store": "payloads are about to be committed",
     "after_store": "payloads are committed, the referrals are not read",
-    "before_scan": "domains are picked, none is looked up",
+    "before_scan": "companies are due for a scan, none is looked up",
     "after_scan": "findings are there, not committed",
     "before_score": "companies are picked, none is scored",
     "after_score": "scores are computed, not committed",

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from hunter_orchestration import crash_points
 from hunter_orchestration.errors import TransientError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.scanning import rows
@@ -88,6 +89,7 @@ def run(
     batch: list[dict[str, Any]] = []
     done = 0
     told: list[str] = []
+    crash_points.reach("before_scan")
     with engine_of(settings) as engine:
         for findings in scan_domains(engine, picked):
             batch.append(findings)
@@ -240,6 +242,7 @@ def _commit(
     unknown: timedelta,
 ) -> int:
     refuse_dead_resolver(engine, batch)
+    crash_points.reach("after_scan")
     now = utc_now()
     with store.write() as connection:
         _write(connection, result, batch, stamps, fresh, unknown, now)

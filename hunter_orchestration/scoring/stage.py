@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from hunter_orchestration import crash_points
 from hunter_orchestration.scanning.findings import inputs_of
 from hunter_orchestration.scoring.engine import Inputs, Score, score
 from hunter_orchestration.scoring.rules import Rules, rules_in_force
@@ -60,6 +61,7 @@ def run(
         result.facts["rescored_for_rules"] = scores.mark_other_rules(connection, rules.stamp, utc_now())
     done = 0
     for rows in _work(store, window, domains):
+        crash_points.reach("before_score")
         with store.write() as connection:
             _commit(connection, rows, rules, result)
         done += len(rows)
@@ -108,6 +110,7 @@ def _commit(connection: Connection, rows: Sequence[Any], rules: Rules, result: S
                 {"domain": row["domain"], "score": outcome.score, "priority": outcome.priority_category,
                  "segment": outcome.segment, "provider": outcome.provider}
             )  # fmt: skip
+    crash_points.reach("after_score")
     scores.save(connection, written, moved)
     scores.clear_due(connection, {row["domain"]: row["score_due_at"] for row in rows if row["score_due_at"]})
     changed = [row["domain"] for row in written]
