@@ -7,35 +7,43 @@ from typing import Any
 import dagster as dg
 
 from hunter_orchestration.defs import assets_crm, assets_in, assets_insight
+from hunter_orchestration.defs.alerts import build_alert_sensor
 from hunter_orchestration.defs.housekeeping import housekeeping
 from hunter_orchestration.defs.jobs import build_jobs
 from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.defs.ticks import build_schedules, build_sensors
+from hunter_orchestration.defs.watching import build_file_sensors
 from hunter_orchestration.settings import Settings, load_settings
+
+_ASSETS = (
+    assets_in.partner_center,
+    assets_in.lead_files,
+    assets_in.raw_leads,
+    assets_in.referrals,
+    assets_in.import_file,
+    assets_insight.companies,
+    assets_insight.domain_scans,
+    assets_insight.lead_scores,
+    assets_crm.dynamics_records,
+    assets_crm.dynamics_365,
+    assets_crm.dynamics_changes,
+    assets_crm.dynamics_differences,
+)
 
 
 def build_defs(settings: Settings, resource_overrides: dict[str, Any] | None = None) -> dg.Definitions:
     """Fresh definitions that production, tests and commands share."""
+    jobs = [*build_jobs(settings), housekeeping]
+    checks = [key for asset in _ASSETS if isinstance(asset, dg.AssetsDefinition) for key in asset.check_keys]
     return dg.Definitions(
-        assets=dg.with_source_code_references(
-            [
-                assets_in.partner_center,
-                assets_in.lead_files,
-                assets_in.raw_leads,
-                assets_in.referrals,
-                assets_in.import_file,
-                assets_insight.companies,
-                assets_insight.domain_scans,
-                assets_insight.lead_scores,
-                assets_crm.dynamics_records,
-                assets_crm.dynamics_365,
-                assets_crm.dynamics_changes,
-                assets_crm.dynamics_differences,
-            ]
-        ),
-        jobs=[*build_jobs(settings), housekeeping],
+        assets=dg.with_source_code_references(_ASSETS),
+        jobs=jobs,
         schedules=build_schedules(settings),
-        sensors=build_sensors(settings),
+        sensors=[
+            *build_sensors(settings),
+            *build_file_sensors(settings),
+            build_alert_sensor([job.name for job in jobs], checks),
+        ],
         resources={"engine": Engine(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
     )

@@ -9,7 +9,8 @@ from hunter_orchestration.defs.assets_insight import companies, lead_scores
 from hunter_orchestration.defs.columns import derived, described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
-from hunter_orchestration.defs.stages import OWNER, RETRIES, run_stage
+from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, FREQUENT, OWNER, RETRIES, run_stage
+from hunter_orchestration.store import crm as crm_store
 from hunter_orchestration.store.tables import crm
 
 
@@ -33,6 +34,14 @@ _synced, _synced_check = checks.share(
     checks.fact("success_share"),
 )
 
+_accepted, _accepted_check = checks.at_most(
+    "nothing_needs_a_person",
+    "dynamics_records",
+    "need_a_person",
+    0,
+    "No record is rejected, in conflict or deleted in Dynamics: those wait for a decision on the page.",
+)
+
 
 @dg.asset(
     group_name="crm",
@@ -43,7 +52,8 @@ _synced, _synced_check = checks.share(
     backfill_policy=SINGLE_RUN,
     retry_policy=RETRIES,
     pool="dynamics",
-    check_specs=[_pushed, _synced],
+    check_specs=[_pushed, _synced, _accepted],
+    freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
     metadata=described(crm.crm_records)
     | derived(wanted=[("companies", "name"), ("lead_scores", "score"), ("lead_scores", "priority")]),
@@ -58,13 +68,17 @@ def dynamics_records(context: dg.AssetExecutionContext, engine: Engine, config: 
     def work() -> Any:
         from hunter_orchestration.dynamics.stage import push
 
-        return push(
+        result = push(
             engine.store, engine.settings, window=window_of(context) if config.domains is None else None,
             domains=config.domains, dry_run=config.dry_run,
             actor=context.run.tags.get("requested_by") or "hunter", run_id=context.run.run_id,
         )  # fmt: skip
+        with engine.store.read() as connection:
+            states = crm_store.state_counts(connection)
+        result.facts["need_a_person"] = sum(states.get(name, 0) for name in ("rejected", "conflict", "deleted_in_crm"))
+        return result
 
-    return run_stage(context, engine, "dynamics_records", work, checks=[_pushed_check, _synced_check])
+    return run_stage(context, engine, "dynamics_records", work, checks=[_pushed_check, _synced_check, _accepted_check])
 
 
 dynamics_365 = dg.AssetSpec(
@@ -79,7 +93,7 @@ dynamics_365 = dg.AssetSpec(
 
 @dg.asset(
     group_name="crm", kinds={"dynamics365", "table"}, owners=[OWNER], deps=[dynamics_365], retry_policy=RETRIES,
-    pool="dynamics", metadata=described(crm.crm_audit),
+    pool="dynamics", freshness_policy=FREQUENT, metadata=described(crm.crm_audit),
 )  # fmt: skip
 def dynamics_changes(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult:
     """What people and processes changed in Dynamics since the last look: wins, losses, edits, merges, deletions.
@@ -112,7 +126,7 @@ _true, _true_check = checks.share(
 
 @dg.asset(
     group_name="crm", kinds={"dynamics365", "table"}, owners=[OWNER], deps=[dynamics_365], retry_policy=RETRIES,
-    pool="dynamics", check_specs=[_true], metadata=described(crm.crm_differences),
+    pool="dynamics", check_specs=[_true], freshness_policy=DAILY, metadata=described(crm.crm_differences),
 )  # fmt: skip
 def dynamics_differences(
     context: dg.AssetExecutionContext, engine: Engine, config: ReconcileConfig

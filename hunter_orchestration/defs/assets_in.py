@@ -8,9 +8,11 @@ from hunter_orchestration.defs import checks
 from hunter_orchestration.defs.columns import derived, described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
-from hunter_orchestration.defs.stages import OWNER, RETRIES, run_stage
+from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, OWNER, RETRIES, run_stage
+from hunter_orchestration.store import page_figures, quarantine
 from hunter_orchestration.store.tables import ingestion
 from hunter_orchestration.store.tables import referrals as referral_tables
+from hunter_orchestration.store.work import utc_now
 
 partner_center = dg.AssetSpec(
     "partner_center",
@@ -35,6 +37,13 @@ _drop, _drop_check = checks.fact_is_false(
     "Partner Center did not suddenly return far fewer referrals than before. Nothing downstream runs if it did.",
     blocking=True,
 )
+_signed_in, _signed_in_check = checks.at_least(
+    "sign_in_lasts",
+    "raw_leads",
+    "sign_in_days_left",
+    checks.SIGN_IN_DAYS,
+    "The sign-in to Partner Center holds for two more weeks: hunter login renews it.",
+)
 _read, _read_check = checks.adds_up("referrals", "picked", "stored", "superseded", "quarantined")
 _kept, _kept_check = checks.share(
     "referral_sync_success",
@@ -42,6 +51,17 @@ _kept, _kept_check = checks.share(
     checks.REFERRALS_KEPT,
     "More than 95 % of the referrals read were understood and stored.",
     checks.share_of("picked", "stored", "superseded"),
+)
+
+_answered, _answered_check = checks.at_most(
+    "new_referrals_answered",
+    "referrals",
+    "expiring_soon",
+    0,
+    "No new referral expires within two days: Partner Center closes those that nobody accepts or declines.",
+)
+_understood, _understood_check = checks.at_most(
+    "quarantine_empty", "referrals", "quarantined_now", 0, "No payload waits in quarantine for a person."
 )
 
 
@@ -54,7 +74,8 @@ _kept, _kept_check = checks.share(
     backfill_policy=SINGLE_RUN,
     retry_policy=RETRIES,
     pool="partner_center",
-    check_specs=[_fetched, _drop],
+    check_specs=[_fetched, _drop, _signed_in],
+    freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
     metadata=described(ingestion.raw_leads),
 )
@@ -69,11 +90,11 @@ def raw_leads(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
         from hunter_orchestration.companies.erasure import scrubber
         from hunter_orchestration.partner_center.client import PartnerCenterClient
         from hunter_orchestration.partner_center.ingestion import fetch
-        from hunter_orchestration.partner_center.sign_in import Tokens
+        from hunter_orchestration.partner_center.sign_in import Tokens, sign_in_status
 
         client = PartnerCenterClient(engine.settings, Tokens(engine.settings))
         try:
-            return fetch(
+            result = fetch(
                 engine.store,
                 client,
                 window=window_of(context),
@@ -81,10 +102,12 @@ def raw_leads(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
                 overlap_minutes=engine.settings.partner_center_overlap_minutes,
                 scrub=scrubber(engine.store),
             )
+            result.facts["sign_in_days_left"] = sign_in_status(engine.settings).days_left
+            return result
         finally:
             client.close()
 
-    return run_stage(context, engine, "raw_leads", work, checks=[_fetched_check, _drop_check])
+    return run_stage(context, engine, "raw_leads", work, checks=[_fetched_check, _drop_check, _signed_in_check])
 
 
 @dg.asset(
@@ -94,7 +117,8 @@ def raw_leads(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
     deps=[raw_leads],
     partitions_def=DAYS,
     backfill_policy=SINGLE_RUN,
-    check_specs=[_read, _kept],
+    check_specs=[_read, _kept, _answered, _understood],
+    freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
     metadata=described(referral_tables.referrals)
     | derived(
@@ -111,9 +135,16 @@ def referrals(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
     def work() -> Any:
         from hunter_orchestration.partner_center.reading import read_referrals
 
-        return read_referrals(engine.store, window=window_of(context), run_id=context.run.run_id)
+        result = read_referrals(engine.store, window=window_of(context), run_id=context.run.run_id)
+        now = utc_now()
+        with engine.store.read() as connection:
+            soon, _today = page_figures.expiring(connection, now, checks.EXPIRING_DAYS, now)
+            result.facts |= {"expiring_soon": soon, "quarantined_now": quarantine.count_open(connection)}
+        return result
 
-    return run_stage(context, engine, "referrals", work, checks=[_read_check, _kept_check])
+    return run_stage(
+        context, engine, "referrals", work, checks=[_read_check, _kept_check, _answered_check, _understood_check]
+    )
 
 
 class ImportConfig(dg.Config):

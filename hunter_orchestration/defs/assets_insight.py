@@ -8,7 +8,7 @@ from hunter_orchestration.defs import checks
 from hunter_orchestration.defs.columns import derived, described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
-from hunter_orchestration.defs.stages import OWNER, RETRIES, run_stage
+from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, OWNER, RETRIES, run_stage
 from hunter_orchestration.store.tables import companies as company_tables
 from hunter_orchestration.store.tables import scans as scan_tables
 from hunter_orchestration.store.tables import scores as score_tables
@@ -26,6 +26,7 @@ _placed, _placed_check = checks.adds_up(
     partitions_def=DAYS,
     backfill_policy=SINGLE_RUN,
     check_specs=[_placed],
+    freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
     metadata=described(company_tables.companies)
     | derived(domain=[("referrals", "contacts"), ("referrals", "candidates"), ("imported_leads", "payload")],
@@ -74,6 +75,7 @@ _alive, _alive_check = checks.share(
     retry_policy=RETRIES,
     pool="scanner",
     check_specs=[_alive],
+    freshness_policy=DAILY,
     code_version="1",
     metadata=described(scan_tables.scans) | derived(domain=[("companies", "domain")]),
 )
@@ -106,6 +108,7 @@ _scored, _scored_check = checks.adds_up("lead_scores", "picked", "changed", "unc
     partitions_def=DAYS,
     backfill_policy=SINGLE_RUN,
     check_specs=[_scored],
+    freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
     metadata=described(score_tables.scores)
     | derived(provider=[("domain_scans", "provider")], score=[("domain_scans", "findings"),

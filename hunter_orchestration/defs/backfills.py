@@ -62,13 +62,17 @@ def ordered(stages: Iterable[str]) -> tuple[str, ...]:
     """The stages in the order of the chain.
 
     Raises:
-        ValueError: one of them is not a stage.
+        ValueError: one of them is not a stage, or one between them is left out.
     """
     wanted = list(stages)
     unknown = [name for name in wanted if name not in CHAIN]
     if unknown:
         raise ValueError(f"{', '.join(unknown)} is no stage. The stages are {', '.join(CHAIN)}.")
-    return tuple(name for name in CHAIN if name in wanted)
+    places = sorted({CHAIN.index(name) for name in wanted})
+    if places and places != list(range(places[0], places[-1] + 1)):
+        missing = [name for place, name in enumerate(CHAIN) if places[0] < place < places[-1] and name not in wanted]
+        raise ValueError(f"{', '.join(missing)} is between them: name every stage from the first to the last.")
+    return tuple(CHAIN[place] for place in places)
 
 
 def sliced(first: date, last: date, stages: Sequence[str], parts: int) -> list[Slice]:
@@ -128,6 +132,7 @@ def run_here(definitions: dg.Definitions, instance: dg.DagsterInstance, part: Sl
     done = job.execute_in_process(
         instance=instance,
         tags=dict(tags),
+        run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
         asset_selection=[dg.AssetKey(stage) for stage in part.stages],
         raise_on_error=False,
     )

@@ -11,6 +11,8 @@ from hunter_orchestration.store.work import StageResult
 REFERRALS_KEPT = 0.95
 DYNAMICS_SYNCED = 0.90
 PIPELINE_TRUE = 0.95
+SIGN_IN_DAYS = 14
+EXPIRING_DAYS = 2
 
 
 def adds_up(
@@ -65,6 +67,44 @@ def fact_is_false(
             check_name=spec.name,
             passed=not result.facts.get(fact),
             metadata={"detail": str(detail)} if detail else {},
+        )
+
+    return spec, check
+
+
+def at_most(
+    name: str, asset: str, fact: str, most: float, description: str
+) -> tuple[dg.AssetCheckSpec, Callable[[StageResult], dg.AssetCheckResult]]:
+    """A fact that should not pass a figure; a warning, since a person has to act and nothing downstream is wrong."""
+    spec = dg.AssetCheckSpec(name, asset=asset, description=description)
+
+    def check(result: StageResult) -> dg.AssetCheckResult:
+        value = result.facts.get(fact)
+        shown: dict[str, float | str] = {"most": most, "found": "unknown" if value is None else value}
+        return dg.AssetCheckResult(
+            check_name=spec.name,
+            passed=value is None or value <= most,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=shown,
+        )
+
+    return spec, check
+
+
+def at_least(
+    name: str, asset: str, fact: str, least: float, description: str
+) -> tuple[dg.AssetCheckSpec, Callable[[StageResult], dg.AssetCheckResult]]:
+    """A fact that should not fall below a figure; a warning as ``at_most`` is."""
+    spec = dg.AssetCheckSpec(name, asset=asset, description=description)
+
+    def check(result: StageResult) -> dg.AssetCheckResult:
+        value = result.facts.get(fact)
+        shown: dict[str, float | str] = {"least": least, "found": "unknown" if value is None else value}
+        return dg.AssetCheckResult(
+            check_name=spec.name,
+            passed=value is None or value >= least,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=shown,
         )
 
     return spec, check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,11 @@ from hunter_orchestration.store.work import StageResult
 
 OWNER = "team:lead-engine"
 RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+AS_REFERRALS_CHANGE = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=3), fail_window=timedelta(days=7))
+"""Assets that get a materialization only when something changed: a long weekend is quiet, a week is not."""
+DAILY = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
+FREQUENT = dg.FreshnessPolicy.time_window(warn_window=timedelta(minutes=45), fail_window=timedelta(hours=3))
 
 Work = Callable[[], StageResult]
 Check = Callable[[StageResult], dg.AssetCheckResult]

@@ -109,7 +109,8 @@ Decide = Callable[[Store, Settings, datetime], Tick]
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[Store]:
+def opened(settings: Settings) -> Iterator[Store]:
+    """The store at its newest schema, for one tick."""
     from hunter_orchestration.store.migrate import upgrade
 
     store = Store(settings.store_url)
@@ -127,7 +128,7 @@ def evaluate(instance: dg.DagsterInstance, job: str, decide: Decide, source: str
     if running:
         return dg.SkipReason(f"{job} is still running in run {running[0].dagster_run.run_id}.")
     settings = load_settings()
-    with _opened(settings) as store:
+    with opened(settings) as store:
         tick = decide(store, settings, utc_now())
     if not tick.starts:
         return dg.SkipReason(tick.reason)

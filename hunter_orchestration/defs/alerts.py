@@ -1,0 +1,125 @@
+"""The sensor that tells people: the last run of each job and the last evaluation of each check, as they stand.
+
+It looks at states, not at events, so a tick that was missed or a target that was away loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from hunter_orchestration.alerts.states import Seen, changes, scope_of
+from hunter_orchestration.errors import HunterError
+from hunter_orchestration.logging import get_logger
+from hunter_orchestration.settings import Settings, load_settings
+from hunter_orchestration.store import Store, alert_states
+from hunter_orchestration.store.runs import latest_runs
+
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_WILL_RETRY = "dagster/will_retry"
+_EVERY_SECONDS = 60
+_LOG = "log"
+_log = get_logger(__name__)
+
+
+def runs_seen(instance: dg.DagsterInstance, store: Store, settings: Settings, jobs: Iterable[str]) -> Iterator[Seen]:
+    """The last finished run of each job. One that is about to be retried says nothing yet."""
+    for job in jobs:
+        finished = dg.RunsFilter(job_name=job, statuses=_FINISHED)
+        for record in instance.get_run_records(finished, limit=1):
+            run = record.dagster_run
+            link = f"{settings.dagster_base_url}/runs/{run.run_id}"
+            if run.status == dg.DagsterRunStatus.SUCCESS:
+                yield Seen(f"run:{job}", "ok", f"Run {run.run_id} succeeded.", link)
+            elif run.tags.get(_WILL_RETRY) != "true":
+                yield Seen(f"run:{job}", "problem", _reason(store, run.run_id), link)
+
+
+def _reason(store: Store, run_id: str) -> str:
+    with store.read() as connection:
+        rows = latest_runs(connection, limit=50)
+    recorded = [str(row["error"]) for row in rows if row["run_id"] == run_id and row["error"]]
+    return recorded[0] if recorded else f"Run {run_id} failed; its log in Dagster says why."
+
+
+def checks_seen(instance: dg.DagsterInstance, settings: Settings, keys: Iterable[dg.AssetCheckKey]) -> Iterator[Seen]:
+    """The last evaluation of each check."""
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+    for key, record in latest.items():
+        evaluation = _evaluation(record)
+        if evaluation is None:
+            continue
+        asset = key.asset_key.to_user_string()
+        subject = f"check:{asset}.{key.name}"
+        link = f"{settings.dagster_base_url}/assets/{asset}?view=checks"
+        if evaluation.passed:
+            yield Seen(subject, "ok", f"The check {key.name} of {asset} holds.", link)
+        else:
+            figures = ", ".join(f"{name} {entry.value}" for name, entry in evaluation.metadata.items())
+            severe = evaluation.severity == dg.AssetCheckSeverity.ERROR
+            told = f"The check {key.name} of {asset} fails" + (f": {figures}." if figures else ".")
+            yield Seen(subject, "problem" if severe else "warning", told, link)
+
+
+def _evaluation(record: Any) -> Any:
+    """What a check came to; ``None`` while it runs, or when its step died before it."""
+    if record.status.value not in ("SUCCEEDED", "FAILED") or record.event is None:
+        return None
+    return record.event.dagster_event.asset_check_evaluation_data
+
+
+def tell(store: Store, settings: Settings, seen: Iterable[Seen]) -> tuple[int, list[str]]:
+    """Tell every target what changed; returns how many alerts went out, and who did not take theirs."""
+    from hunter_orchestration.alerts.targets import read_targets, send
+
+    targets = read_targets(settings.alerts_file)
+    with store.read() as connection:
+        told = alert_states.told(connection)
+    now = list(seen)
+    sent, failed = 0, []
+    for alert, state in changes(_LOG, now, told, warnings=True):
+        write = _log.info if alert.level == "recovered" else _log.error
+        write("Alert", subject=alert.subject, alert_level=alert.level, sentence=alert.sentence)
+        _remember(store, _LOG, alert.subject, state)
+    for target in targets:
+        try:
+            for alert, state in changes(target.name, now, told, warnings=target.warnings):
+                send(target, alert)
+                _remember(store, target.name, alert.subject, state)
+                sent += 1
+        except HunterError as error:
+            failed.append(str(error))
+    return sent, failed
+
+
+def _remember(store: Store, target: str, subject: str, state: str) -> None:
+    with store.write() as connection:
+        alert_states.tell(connection, scope_of(target, subject), state)
+
+
+def build_alert_sensor(jobs: list[str], checks: list[dg.AssetCheckKey]) -> dg.SensorDefinition:
+    """The sensor over these jobs and checks."""
+
+    @dg.sensor(
+        name="alerts",
+        minimum_interval_seconds=_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells the targets of HUNTER_ALERTS_FILE once when a job or check fails, and once when it is well.",
+    )
+    def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        from hunter_orchestration.defs.ticks import opened
+
+        settings = load_settings()
+        with opened(settings) as store:
+            seen = [
+                *runs_seen(context.instance, store, settings, jobs),
+                *checks_seen(context.instance, settings, checks),
+            ]
+            sent, failed = tell(store, settings, seen)
+        if failed:
+            raise dg.Failure(" ".join(failed))
+        return dg.SkipReason(f"{len(seen)} jobs and checks looked at, {sent} alerts sent.")
+
+    return alerts

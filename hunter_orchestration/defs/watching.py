@@ -1,0 +1,165 @@
+"""Sensors on files: leads dropped into a folder, and the rules or the mapping changed under a running Hunter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from hunter_orchestration.defs.partitions import TICK, range_tags
+from hunter_orchestration.defs.ticks import Tick, evaluate, opened
+from hunter_orchestration.errors import HunterError
+from hunter_orchestration.settings import Settings, load_settings
+from hunter_orchestration.store import Store, imports
+from hunter_orchestration.store.runs import read_watermark
+from hunter_orchestration.store.waiting import waiting_stages
+from hunter_orchestration.store.work import utc_now
+
+_FILES_A_TICK = 10
+_SETTLED_SECONDS = 5
+_BY = "folder"
+
+
+def rules_tick(store: Store, settings: Settings, now: datetime) -> Tick:
+    """Whether scores were computed by other rules than those of the file."""
+    from hunter_orchestration.scoring.rules import rules_in_force
+
+    try:
+        stamp = rules_in_force(settings.rules_file).stamp
+    except HunterError as error:
+        return Tick(str(error))
+    with store.read() as connection:
+        changed = "new_rules" in waiting_stages(connection, now, stamp)
+    if not changed:
+        return Tick(f"Every score is of the rules in force, {stamp}.")
+    return Tick(f"Rules {stamp} are new.", range_tags(now.date(), now.date()), starts=True)
+
+
+def mapping_tick(store: Store, settings: Settings, now: datetime) -> Tick:
+    """Whether records were pushed by another mapping than the file's."""
+    if not settings.dynamics_enabled:
+        return Tick("HUNTER_DYNAMICS_ENABLED is off.")
+    from hunter_orchestration.dynamics.mapping import load_mapping
+    from hunter_orchestration.dynamics.stage import SOURCE
+
+    try:
+        digest = load_mapping(settings.mapping_file).digest
+    except HunterError as error:
+        return Tick(str(error))
+    with store.read() as connection:
+        pushed = read_watermark(connection, SOURCE, "mapping")
+    if pushed is None or pushed.startswith(f"{digest}."):
+        return Tick("Every record is of the mapping in force.")
+    return Tick("The mapping is new.", range_tags(now.date(), now.date()), starts=True)
+
+
+def take_files(store: Store, settings: Settings) -> list[str]:
+    """Take settled files out of the watched folder; returns what could not be taken, with the reason.
+
+    A taken file lies in ``imported``, a refused one in ``refused`` beside its reason. A file taken twice, because the
+    machine stopped in between, is imported twice, and the second time every row is found unchanged.
+    """
+    from hunter_orchestration.companies.imports import receive
+
+    folder = settings.import_folder
+    if folder is None:
+        return []
+    refused = []
+    for path in _settled(folder)[:_FILES_A_TICK]:
+        try:
+            with path.open("rb") as content:
+                receive(store, settings.home, path.name, content, requested_by=_BY)
+        except HunterError as error:
+            refused.append(f"{path.name}: {error}")
+            _move(path, folder / "refused").with_suffix(path.suffix + ".reason.txt").write_text(f"{error}\n")
+        else:
+            _move(path, folder / "imported")
+    return refused
+
+
+def _settled(folder: Path) -> list[Path]:
+    """Files nobody has written to for some seconds, the oldest first."""
+    before = time.time() - _SETTLED_SECONDS
+    found = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            if path.is_file() and not path.name.startswith(".") and path.suffix != ".part":
+                stamp = path.stat().st_mtime
+                if stamp < before:
+                    found.append((stamp, path))
+    return [path for _stamp, path in sorted(found)]
+
+
+def _move(path: Path, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    target = folder / path.name
+    number = 1
+    while target.exists():
+        number += 1
+        target = folder / f"{path.stem}-{number}{path.suffix}"
+    return path.rename(target)
+
+
+def waiting_imports(store: Store) -> list[int]:
+    """Imports of the folder that were taken and not run yet, the oldest first."""
+    with store.read() as connection:
+        listed = imports.listed(connection, limit=200)
+    return sorted(row["id"] for row in listed if row["state"] == "uploaded" and row["requested_by"] == _BY)
+
+
+def _import_runs(settings: Settings, store: Store) -> Iterator[dg.RunRequest]:
+    today = utc_now().date()
+    for number in waiting_imports(store)[:_FILES_A_TICK]:
+        yield dg.RunRequest(
+            # The key makes sure that an import gets one run, however often it is seen waiting.
+            run_key=f"import-{number}",
+            run_config={"ops": {"import_file": {"config": {"import_id": number}}}},
+            tags={**range_tags(today, today), TICK: "1", "requested_by": _BY, "source": "sensor",
+                  "hunter/job": "import_leads"},
+        )  # fmt: skip
+
+
+def build_file_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """The sensors an installation needs: the folder's only where one is set, the mapping's only with Dynamics on."""
+
+    @dg.sensor(
+        name="rules_changed", job_name="score_leads", minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Scores every lead again when the rules file has changed. A faulty file changes nothing.",
+    )  # fmt: skip
+    def rules_changed(context: dg.SensorEvaluationContext) -> Any:
+        return evaluate(context.instance, "score_leads", rules_tick, "sensor")
+
+    @dg.sensor(
+        name="mapping_changed", job_name="push_leads", minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Plans and pushes every record again when the mapping file has changed.",
+    )  # fmt: skip
+    def mapping_changed(context: dg.SensorEvaluationContext) -> Any:
+        return evaluate(context.instance, "push_leads", mapping_tick, "sensor")
+
+    @dg.sensor(
+        name="lead_files_dropped", job_name="import_leads", minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Imports the files that appear in HUNTER_IMPORT_FOLDER; refused ones are told with the reason.",
+    )  # fmt: skip
+    def lead_files_dropped(_context: dg.SensorEvaluationContext) -> Any:
+        now = load_settings()
+        if now.import_folder is None or not now.import_folder.is_dir():
+            return dg.SkipReason(f"The folder {now.import_folder} is not there.")
+        with opened(now) as store:
+            refused = take_files(store, now)
+            requests = list(_import_runs(now, store))
+        return requests or dg.SkipReason("; ".join(refused) if refused else "No new file.")
+
+    sensors = [rules_changed]
+    if settings.dynamics_enabled:
+        sensors.append(mapping_changed)
+    if settings.import_folder is not None:
+        sensors.append(lead_files_dropped)
+    return sensors
