@@ -124,7 +124,7 @@ def email_address(text: object) -> str | None:
     return _email_address(text) if isinstance(text, str) and len(text) <= MAX_TEXT else None
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _email_address(text: str) -> str | None:
     stripped = _stripped(text)
     if "@" in (inner := stripped.rpartition("<")[2]):
@@ -191,7 +191,7 @@ def _is_ip(authority: str) -> bool:
     return False
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _ascii_host(name: str) -> tuple[str | None, Rejected | None]:
     name = name.strip(".")
     if name.isascii() and "xn--" not in (lowered := name.lower()):
@@ -214,7 +214,7 @@ def _ascii_host(name: str) -> tuple[str | None, Rejected | None]:
     return host, None
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _registrable(host: str) -> DomainAnswer:
     top = host.rpartition(".")[2]
     if top in _SPECIAL_USE:
