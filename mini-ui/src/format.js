@@ -50,12 +50,10 @@ export function ago(iso) {
   const then = new Date(iso);
   const seconds = (Date.now() - then.getTime()) / 1000;
   if (seconds < MINUTE) return t("time.now");
-  const unit = /** @param {number} n @param {string} name */ (n, name) =>
-    new Intl.NumberFormat(locale(), { style: "unit", unit: name, unitDisplay: "short" }).format(Math.floor(n));
-  if (seconds < HOUR) return unit(seconds / MINUTE, "minute");
+  if (seconds < HOUR) return t("time.minutes", { n: Math.floor(seconds / MINUTE) });
   const midnight = new Date();
   midnight.setHours(0, 0, 0, 0);
-  if (then >= midnight) return unit(seconds / HOUR, "hour");
+  if (then >= midnight) return t("time.hours", { n: Math.floor(seconds / HOUR) });
   if (then.getTime() >= midnight.getTime() - DAY * 1000) return t("time.yesterday");
   if (then.getTime() >= midnight.getTime() - 6 * DAY * 1000) {
     return then.toLocaleDateString(locale(), { weekday: "short" });
@@ -80,11 +78,9 @@ export function since(iso) {
 /** @param {number | null | undefined} seconds */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
-  const unit = /** @param {number} n @param {string} name */ (n, name) =>
-    new Intl.NumberFormat(locale(), { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 0 }).format(n);
-  if (seconds < MINUTE) return unit(Math.max(1, Math.round(seconds)), "second");
-  if (seconds < HOUR) return unit(Math.round(seconds / MINUTE), "minute");
-  return unit(Math.round(seconds / HOUR), "hour");
+  if (seconds < MINUTE) return t("time.seconds", { n: Math.max(1, Math.round(seconds)) });
+  if (seconds < HOUR) return t("time.minutes", { n: Math.round(seconds / MINUTE) });
+  return t("time.hours", { n: Math.round(seconds / HOUR) });
 }
 
 /**

@@ -119,4 +119,8 @@ skip.addEventListener("click", (event) => {
   main.focus();
 });
 void show();
-void refreshStatus().then((now) => listen(now?.last_event_id));
+void refreshStatus().then((now) => {
+  // Drawn before it was known who is asking: drawn again only where that person may do less than assumed.
+  if (now && !(now.user.can.act && now.user.can.export && now.partner_center.write_back)) redraw();
+  listen(now?.last_event_id);
+});

@@ -2,6 +2,7 @@
 import { freshId, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { Problem, movedOn } from "./api.js";
+import { routes } from "./router.js";
 
 /**
  * A modal dialog. Esc and a click on the backdrop close it; the focus returns where it was.
@@ -27,7 +28,11 @@ export function openDialog(title, content, { wide = false, end = [] } = {}) {
   };
   dialog.addEventListener("pointerdown", (event) => (pressedOutside = outside(event)));
   dialog.addEventListener("click", (event) => pressedOutside && outside(event) && dialog.close());
+  // An address opened from a dialog, or the back button, leaves the dialog behind.
+  const leave = () => dialog.close();
+  routes.addEventListener("route", leave, { once: true });
   dialog.addEventListener("close", () => {
+    routes.removeEventListener("route", leave);
     dialog.remove();
     if (before instanceof HTMLElement && before.isConnected) before.focus();
   });

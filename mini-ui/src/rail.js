@@ -40,9 +40,9 @@ class Rail extends Part {
     this.mode = h("p");
     this.next = h("p");
     this.replaceChildren(
-      h("div", { class: "brand" }, "Hunter"),
+      h("header", { class: "brand" }, "Hunter"),
       h("nav", { class: "rooms", "aria-label": t("rooms") }, this.links),
-      h("div", { class: "foot" }, this.mode, this.next, h("div", { class: "foot-links" }, ...footLinks())),
+      h("footer", { class: "foot" }, this.mode, this.next, h("div", { class: "foot-links" }, ...footLinks())),
     );
     this.fill();
   }

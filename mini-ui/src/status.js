@@ -12,8 +12,11 @@ let current = null;
 export const statuses = new EventTarget();
 export const status = () => current;
 
-/** @param {"act" | "export" | "admin"} what */
-export const may = (what) => current?.user.can[what] ?? false;
+/**
+ * Whether this person may; yes while it is not known yet (the server decides in the end).
+ * @param {"act" | "export" | "admin"} what
+ */
+export const may = (what) => current?.user.can[what] ?? true;
 
 export async function refreshStatus() {
   try {

@@ -13,6 +13,8 @@ import { copyButton, section } from "./pieces.js";
 /** @typedef {import("../api-types").LeadDetail} LeadDetail */
 /** @typedef {import("../api-types").ReferralDetail} ReferralDetail */
 
+const ACTIONS = ["accept", "decline", "win", "lose"];
+
 /**
  * @param {LeadDetail} detail
  * @param {() => void} after
@@ -74,9 +76,9 @@ export function referralFacts(referral, after, linked = false) {
  * @param {() => void} after
  */
 function actionRow(referral, after) {
-  const allowed = referral.allowed_actions ?? [];
+  const allowed = (referral.allowed_actions ?? []).filter((action) => ACTIONS.includes(action));
   if (allowed.length === 0) return null;
-  const on = status()?.partner_center.write_back ?? false;
+  const on = status()?.partner_center.write_back ?? true;
   if (!on) return h("p", { class: "muted small" }, t("write_back.off"));
   return h(
     "div",

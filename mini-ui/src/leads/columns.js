@@ -36,7 +36,7 @@ export function allColumns() {
     { key: "referrals", label: t("column.referrals"), end: true, class: "d4", cell: (lead) => number(lead.referral_count) },
     { key: "first_seen", label: t("column.first_seen"), sort: "first_seen_at", down: true, class: "d4", cell: (lead) => moment(lead.first_seen_at, day) },
     { key: "changed", label: t("column.changed"), sort: "changed_at", down: true, class: "d4", cell: (lead) => moment(lead.changed_at) },
-    { key: "phone", label: "", cell: phoneLine },
+    { key: "phone", label: t("summary"), quiet: true, cell: phoneLine },
   ];
 }
 

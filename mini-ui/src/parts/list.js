@@ -6,7 +6,7 @@ import { plain } from "../overlays.js";
 
 /**
  * @template T
- * @typedef {{key: string, label: string, sort?: string, down?: boolean, class?: string, end?: boolean,
+ * @typedef {{key: string, label: string, quiet?: boolean, sort?: string, down?: boolean, class?: string, end?: boolean,
  *   cell: (row: T) => import("../dom.js").Children}} Column
  */
 
@@ -46,7 +46,7 @@ export class List {
     this.paging = h("nav", { class: "paging", "aria-label": t("pages"), hidden: true });
     this.scroll = h(
       "div",
-      { class: "table-scroll" },
+      { class: "table-scroll", role: "group", tabindex: 0, "aria-labelledby": this.caption },
       h("p", { class: "unseen", id: this.caption }, how.name),
       this.table,
       this.state,
@@ -204,7 +204,8 @@ export class List {
         "aria-sort": mine ? (this.order === "asc" ? "ascending" : "descending") : null,
       });
       if (!column.sort) {
-        cell.append(column.label);
+        // A column of buttons or for the phone has its name for screen readers alone.
+        cell.append(column.quiet ? h("span", { class: "unseen" }, column.label) : column.label);
         return cell;
       }
       cell.append(
@@ -248,7 +249,7 @@ export class List {
       ...this.rows.map((row) => {
         const key = this.how.key(row);
         const cells = this.columns.map((column) =>
-          h("td", { role: "cell", class: this.#classOf(column), "data-label": column.label || null }, column.cell(row)),
+          h("td", { role: "cell", class: this.#classOf(column), "data-label": column.quiet ? null : column.label }, column.cell(row)),
         );
         if (this.how.picks) {
           const box = h("input", {

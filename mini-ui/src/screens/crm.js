@@ -70,15 +70,16 @@ function recordColumns(after) {
       cell: (one) => h("div", { class: "two" }, h("a", { class: "main-line", href: address("leads", one.domain), "data-opens": true }, one.name || one.domain), h("span", { class: "sub-line" }, one.domain)),
     },
     { key: "priority", label: t("column.priority"), class: "d2", cell: (one) => words.badge(one.priority ?? null) },
-    { key: "record", label: t("column.dynamics"), class: "d1", cell: (one) => words.table(one.table) },
+    { key: "record", label: t("crm.record"), class: "d1", cell: (one) => words.table(one.table) },
     { key: "state", label: t("runs.state"), cell: (one) => words.twoLines(h("span", { class: words.TONES[one.state] ?? null }, words.recordWords(one)), one.error ?? (Array.isArray(one.candidates) ? t("conflict.what", { n: one.candidates.length, table: words.table(one.table) }) : null)) },
     { key: "when", label: t("column.changed"), class: "d3", cell: (one) => moment(one.changed_at) },
     {
       key: "fix",
-      label: "",
+      label: t("fix"),
+      quiet: true,
       end: true,
       cell: (one) =>
-        h("button", { type: "button", class: "button small", "aria-label": `${t("resolve")}: ${one.name || one.domain}`, onclick: () => { const dialog = openDialog(one.name || one.domain, h("div", { class: "stack" }, ...recordParts(one, () => { dialog.close(); after(); }))); } }, t("resolve")),
+        h("button", { type: "button", class: "button small", "aria-label": `${t(one.state === "conflict" ? "resolve" : "fix")}: ${one.name || one.domain}`, onclick: () => { const dialog = openDialog(one.name || one.domain, h("div", { class: "stack" }, h("p", null, h("a", { href: address("leads", one.domain) }, one.domain)), ...recordParts(one, () => { dialog.close(); after(); }))); } }, t(one.state === "conflict" ? "resolve" : "fix")),
     },
   ];
 }
@@ -87,7 +88,7 @@ function recordColumns(after) {
 function differenceColumns() {
   return [
     { key: "company", label: t("column.company"), class: "lead-cell", cell: (one) => (one.domain ? h("a", { href: address("leads", one.domain), "data-opens": true }, one.domain) : h("span", { class: "mono" }, one.external_id)) },
-    { key: "record", label: t("column.dynamics"), class: "d1", cell: (one) => words.table(one.table) },
+    { key: "record", label: t("crm.record"), class: "d1", cell: (one) => words.table(one.table) },
     { key: "kind", label: t("difference.kind"), cell: (one) => words.twoLines(word(`difference.${one.kind}`, one.kind), one.field) },
     { key: "claimed", label: t("difference.claimed"), class: "d2", cell: (one) => shown(one.claimed) },
     { key: "found", label: t("difference.found"), class: "d2", cell: (one) => shown(one.found) },

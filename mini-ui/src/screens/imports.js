@@ -193,9 +193,21 @@ class Imports extends TabbedScreen {
       t("import.rejects"),
       null,
       may("export") ? h("div", null, h("a", { class: "button small", download: "", href: apiAddress(`/imports/${made.id}/rejects.csv`) }, t("import.rejects.download"))) : null,
-      h("ul", null, rejects.map((one) => h("li", { class: "item" }, h("p", null, h("span", { class: "number strong" }, number(one.line)), ` · ${one.detail || one.reason}`), h("p", { class: "muted small address" }, shown(one.row))))),
+      h("ul", null, rejects.map((one) => h("li", { class: "item" }, h("p", null, h("span", { class: "number strong" }, number(one.line)), ` · ${one.detail || one.reason}`), h("p", { class: "muted small address" }, rowWords(one.row))))),
     );
   }
+}
+
+/**
+ * A row as its headings and cells.
+ * @param {unknown} row
+ */
+function rowWords(row) {
+  if (row === null || typeof row !== "object") return shown(row);
+  return Object.entries(row)
+    .filter(([, value]) => value !== null && value !== "")
+    .map(([name, value]) => `${name}: ${shown(value)}`)
+    .join(" · ");
 }
 
 /** @param {Import} made */

@@ -186,7 +186,7 @@ function quarantineColumns(after) {
     { key: "reason", label: t("quarantine.reason"), cell: (one) => words.twoLines(word(`quarantine.${one.reason}`, one.reason.replaceAll("_", " ")), shown(one.detail)) },
     { key: "attempts", label: t("quarantine.attempts"), end: true, class: "d2", cell: (one) => number(one.attempts) },
     { key: "when", label: t("column.changed"), class: "d1", cell: (one) => moment(one.last_at) },
-    { key: "again", label: "", end: true, cell: (one) => (may("act") ? deedButton(t("retry"), async () => { await retry([one.id]); after(); }, failed) : null) },
+    { key: "again", label: t("retry"), quiet: true, end: true, cell: (one) => (may("act") ? deedButton(t("retry"), async () => { await retry([one.id]); after(); }, failed) : null) },
   ];
 }
 

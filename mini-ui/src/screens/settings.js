@@ -3,14 +3,13 @@ import { Part, external, h } from "../dom.js";
 import { t, word } from "../i18n.js";
 import { offer } from "../keys.js";
 import { status, statuses } from "../status.js";
-import { section } from "../lead/pieces.js";
 import { head } from "./head.js";
 
 class SettingsScreen extends Part {
   begin() {
     document.title = `${t("room.settings")} · Hunter`;
     offer({});
-    this.body = h("div", { class: "scrolls padded stack", tabindex: 0, role: "region", "aria-label": t("room.settings") });
+    this.body = h("div", { class: "scrolls padded stack settings", tabindex: 0, role: "group", "aria-label": t("room.settings") });
     this.replaceChildren(head(t("room.settings")), this.body);
     this.draw();
     this.hears(statuses, "status", () => this.draw());
@@ -31,10 +30,9 @@ class SettingsScreen extends Part {
       [t("settings.engine"), [onOff(now.engine.up), " · ", external(now.engine.url, "Dagster")]],
     ]);
     this.body.replaceChildren(
-      section(t("settings.about"), null, h("dl", { class: "pairs" }, rows.flatMap(([name, value]) => [h("dt", null, name), h("dd", null, value)]))),
-      section(
+      block(t("settings.about"), h("dl", { class: "pairs" }, rows.flatMap(([name, value]) => [h("dt", null, name), h("dd", null, value)]))),
+      block(
         t("settings.list"),
-        null,
         h("p", { class: "muted" }, t(now.settings.length > 0 ? "settings.read_only" : "settings.only_admin")),
         now.settings.length > 0
           ? h(
@@ -48,5 +46,11 @@ class SettingsScreen extends Part {
     );
   }
 }
+
+/**
+ * @param {string} title
+ * @param {...import("../dom.js").Children} content
+ */
+const block = (title, ...content) => h("section", { class: "section" }, h("h2", null, title), ...content);
 
 customElements.define("hunter-settings", SettingsScreen);
