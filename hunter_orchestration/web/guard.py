@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hunter_orchestration.logging import get_logger
@@ -178,5 +179,6 @@ class _Limited:
         if message["type"] == "http.request":
             self.seen += len(message.get("body", b""))
             if self.seen > self.limit:
-                raise _too_large(self.limit)
+                # The framework turns any other exception while it reads a body into "can't be read".
+                raise HTTPException(413, _too_large(self.limit).detail)
         return dict(message)

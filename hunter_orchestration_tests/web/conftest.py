@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from starlette.testclient import TestClient
 
 from hunter_orchestration.settings import Settings
@@ -16,6 +17,14 @@ from hunter_orchestration.web.app import create_app
 from hunter_orchestration_tests.web.engine import Engine
 
 ClientFactory = Callable[..., TestClient]
+
+
+@pytest.fixture(autouse=True)
+def quiet_log() -> Iterator[None]:
+    """Log lines go nowhere: without the product's own configuration each would be drawn for a terminal."""
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -309,7 +309,7 @@ def retry(
             chosen = [domain for domain in refused if domain in wanted]
         if not chosen:
             return RetryAnswer(count=0, run=None).model_dump(mode="json")
-        count = decisions.retry(hunter.store, None if asked.domains is None else chosen)
+        count = decisions.retry(hunter.store, None if asked.domains is None else chosen, actor=person.id)
         run = launching.launch(hunter, person.id, launching.PUSH, config=launching.push_config(chosen[:_MOST_LISTED]))
         return RetryAnswer(count=count, run=launching.answer(hunter, run).run).model_dump(mode="json")
 

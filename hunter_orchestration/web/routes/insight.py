@@ -85,12 +85,12 @@ def what_if(hunter: Hunter, _person: Viewer, domain: str, body: WhatIfBody) -> W
 @router.get("/{domain}/moves", summary="What would move this lead")
 def moves(hunter: Hunter, _person: Viewer, domain: str) -> Moves:
     """Single changes that would change the score, the largest first."""
-    from hunter_orchestration.scoring import rules, stage, what_if
+    from hunter_orchestration.scoring import rules, what_if
 
     with hunter.read() as connection:
         _known, row = _scored(connection, domain)
     in_force = rules.rules_in_force(hunter.settings.rules_file)
-    return Moves(items=[dict(one) for one in what_if.moves(stage.inputs_from(row["inputs"]), in_force)])
+    return Moves(items=[dict(one) for one in what_if.moves(what_if.checked_inputs(row["inputs"]), in_force)])
 
 
 def _briefing(hunter: Context, domain: str, lang: Language) -> tuple[str, dict[str, Any]]:
@@ -107,7 +107,7 @@ def _briefing(hunter: Context, domain: str, lang: Language) -> tuple[str, dict[s
             "scan_changes": [dict(one) for one in lead_details.changes(connection, known)],
             "referrals": [dict(one) for one in lead_details.referrals_of(connection, known)],
         }
-    return known, dict(briefing.briefing(facts, lang, hunter.settings))
+    return known, dict(briefing.briefing(facts, lang))
 
 
 def _plain(row: Any) -> dict[str, Any] | None:
