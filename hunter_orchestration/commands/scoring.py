@@ -69,6 +69,46 @@ def check_rules(
     say(f"The rules are fine: version {rules.version}.")
 
 
+@rules_app.command("briefing")
+def check_briefing(
+    file: Annotated[Path | None, typer.Argument(help="Briefing file; without it, the one in force.")] = None,
+    offers: Annotated[Path | None, typer.Option(help="Price list; without it, the one in force.")] = None,
+) -> None:
+    """Check the texts of the sales briefing and the price list, and say where they are wrong."""
+    from hunter_orchestration.scoring.templates import read_sources
+
+    with errors_told():
+        settings = load_settings()
+        found = read_sources(file or settings.briefing_file, offers or settings.offers_file)
+    say(f"The briefing and the price list are fine: {len(found.offers)} offers.")
+
+
+@rules_app.command("outcomes")
+def show_outcomes(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False) -> None:
+    """Tell how often leads were won, by category and score band."""
+    from hunter_orchestration.scoring.outcomes import outcome_report
+
+    with errors_told():
+        report = outcome_report(opened_store())
+    if as_json:
+        print_json(report)
+        return
+    if not report["decided"]:
+        say("No opportunity was won or lost yet.")
+        return
+    say(f"{report['decided']} opportunities were decided, {report['won']} of them won.")
+    for rows, heading in ((report["by_category"], "Category"), (report["by_band"], "Score")):
+        print_table(
+            [
+                {**row, "rate": f"{row['win_rate']:.0%}", "range": f"{row['least']:.0%} to {row['most']:.0%}"}
+                for row in rows
+            ],
+            {"group": heading, "won": "Won", "lost": "Lost", "rate": "Win rate", "range": "95 % range"},
+        )
+    for found in report["contradictions"]:
+        say(f"{found['worse']} is won more often than {found['better']}, by more than chance explains.")
+
+
 @rules_app.command("diff")
 def compare_rules(
     file: Annotated[Path, typer.Argument(help="The new rules file.")],

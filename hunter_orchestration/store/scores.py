@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, case, func, or_, select, update
 
 from hunter_orchestration.store.tables.companies import companies
-from hunter_orchestration.store.tables.crm import crm_records
+from hunter_orchestration.store.tables.crm import crm_audit, crm_records
 from hunter_orchestration.store.tables.scans import scans
 from hunter_orchestration.store.tables.scores import score_history, scores
 from hunter_orchestration.store.upsert import insert, upsert
@@ -25,7 +25,7 @@ def mark_other_rules(connection: Connection, rules_version: str, now: datetime) 
     )
     return connection.execute(
         update(companies)
-        .where(companies.c.domain.in_(other), companies.c.score_due_at.is_(None))
+        .where(companies.c.domain.in_(other), companies.c.score_due_at.is_(None), companies.c.merged_into.is_(None))
         .values(score_due_at=now)
     ).rowcount
 
@@ -113,16 +113,51 @@ def current(connection: Connection, domain: str) -> RowMapping | None:
 
 
 def outcomes(connection: Connection) -> Sequence[RowMapping]:
-    """How many opportunities were won and lost, by priority and score band of ten."""
-    band = (scores.c.score / 10) * 10
-    query = (
-        select(
-            scores.c.priority, band.label("band"), crm_records.c.crm_state, func.count().label("records"),
+    """How many opportunities were won and lost, by the priority and the score band of ten their lead had.
+
+    The score is the one that stood when the opportunity was first sent, since winning it changes the score (the
+    tenant becomes known). Where the audit doesn't reach back so far, the earliest score kept stands for it. The bands
+    start at 0, 10, …, 90; the last one holds 100.
+    """
+    sent = (
+        select(func.min(crm_audit.c.at))
+        .where(
+            crm_audit.c.company_domain == crm_records.c.company_domain,
+            crm_audit.c.table_name == crm_records.c.table_name,
+            crm_audit.c.external_id == crm_records.c.external_id,
         )
-        .select_from(crm_records.join(scores, scores.c.domain == crm_records.c.company_domain))
+        .correlate(crm_records)
+        .scalar_subquery()
+    )
+    kept = select(score_history.c.id).where(score_history.c.domain == crm_records.c.company_domain)
+    then = kept.where(score_history.c.at <= sent).order_by(score_history.c.at.desc(), score_history.c.id.desc())
+    earliest = kept.order_by(score_history.c.at, score_history.c.id)
+    chosen = func.coalesce(
+        then.limit(1).correlate(crm_records).scalar_subquery(),
+        earliest.limit(1).correlate(crm_records).scalar_subquery(),
+    )
+    decided = (
+        select(crm_records.c.company_domain, crm_records.c.crm_state, chosen.label("history_id"))
         .where(crm_records.c.table_name == "opportunity", crm_records.c.crm_state.in_(("won", "lost")))
-        .group_by(scores.c.priority, band, crm_records.c.crm_state)
-    )  # fmt: skip
+        .subquery()
+    )
+    value = func.coalesce(score_history.c.score, scores.c.score)
+    judged = (
+        select(
+            func.coalesce(score_history.c.priority, scores.c.priority).label("priority"),
+            case((value >= 90, 90), else_=value // 10 * 10).label("band"),
+            decided.c.crm_state,
+        )
+        .select_from(
+            decided.outerjoin(score_history, score_history.c.id == decided.c.history_id).outerjoin(
+                scores, scores.c.domain == decided.c.company_domain
+            )
+        )
+        .where(value.is_not(None))
+        .subquery()
+    )
+    columns = (judged.c.priority, judged.c.band, judged.c.crm_state)
+    query = select(*columns, func.count().label("records")).group_by(*columns).order_by(*columns)
     return connection.execute(query).mappings().all()
 
 
