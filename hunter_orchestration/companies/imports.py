@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import re
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -185,7 +186,8 @@ def choose_columns(store: Store, home: Path, import_id: int, columns: Mapping[st
         raise ImportStateError(f"Unknown: {', '.join(map(repr, unknown[:5]))}.", "Choose from the fields and headings.")
     _naming(columns)
     with store.write() as connection:
-        if not import_store.change(connection, import_id, ["uploaded", "failed", "cancelled"], columns=dict(columns)):
+        states = ["uploaded", "failed", "cancelled"]
+        if not import_store.change(connection, import_id, states, columns=dict(columns), state="uploaded"):
             raise ImportStateError(f"Import {import_id} has begun already.", "Upload the file again to read it anew.")
 
 
@@ -200,7 +202,7 @@ def cancel(store: Store, import_id: int) -> bool:
     return done
 
 
-def run(store: Store, home: Path, import_id: int, *, progress: Progress | None = None) -> StageResult:
+def run(store: Store, home: Path, import_id: int, *, run_id: str = "", progress: Progress | None = None) -> StageResult:
     """Read a received file into records, a chunk a transaction; the companies stage takes them from there.
 
     A repeat, also after a crash half-way, stores nothing twice.
@@ -211,17 +213,24 @@ def run(store: Store, home: Path, import_id: int, *, progress: Progress | None =
     Raises:
         ImportStateError: no such import, or one that is done.
         FileRefusedError: the file broke off; what came before is stored, and the import is ``failed``.
+        LeaseHeldError: another run reads this file right now.
     """
+    with runs.lease(store, f"import:{import_id}", run_id or f"{socket.gethostname()}:{os.getpid()}") as token:
+        return _run(store, home, import_id, token, progress)
+
+
+def _run(store: Store, home: Path, import_id: int, token: int, progress: Progress | None) -> StageResult:
     row = _import(store, import_id)
     columns = _naming(row["columns"] or {})
     with store.write() as connection:
-        states = ["uploaded", "running", "failed", "cancelled"]
+        # A cancelled one only starts after its columns were confirmed anew: a queued run must not undo the cancelling.
+        states = ["uploaded", "running", "failed"]
         if not import_store.change(connection, import_id, states, state="running", error=None, finished_at=None):
             raise ImportStateError(f"Import {import_id} is {row['state']} already.", "Upload the file again.")
         import_store.clear_rejects(connection, import_id)
     try:
         path = _stored(home, row)
-        result = _Import(store, import_id, columns, progress).run(path)
+        result = _Import(store, import_id, columns, token, progress).run(path)
         if result.facts["state"] == "done":
             # Its rows are stored; a copy of people's data that nothing needs is not kept.
             path.unlink(missing_ok=True)
@@ -237,8 +246,11 @@ def run(store: Store, home: Path, import_id: int, *, progress: Progress | None =
 
 
 class _Import:
-    def __init__(self, store: Store, import_id: int, columns: Mapping[str, str], progress: Progress | None) -> None:
+    def __init__(
+        self, store: Store, import_id: int, columns: Mapping[str, str], token: int, progress: Progress | None
+    ) -> None:
         self.store, self.import_id, self.columns, self.progress = store, import_id, columns, progress
+        self.token = token
         self.result = StageResult(counts={"rows": 0, "stored": 0, "unchanged": 0, "rejected": 0})
         self.occurrences: Counter[str] = Counter()
         self.started = utc_now()
@@ -275,6 +287,7 @@ class _Import:
         now = utc_now()
         counts = dict(self.result.counts)
         with self.store.write() as connection:
+            runs.renew_lease(connection, f"import:{self.import_id}", self.token)
             if import_store.state(connection, self.import_id) != "running":
                 return False
             suppressed = suppressions.load(connection)

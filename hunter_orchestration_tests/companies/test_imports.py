@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import xlsxwriter
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hunter_orchestration.companies import files, imports, stage
 from hunter_orchestration.companies.files import FileRefusedError
 from hunter_orchestration.companies.imports import RecordRefusedError, add_lead, preview
-from hunter_orchestration.store import Store, companies, quarantine
+from hunter_orchestration.store import Store, companies, quarantine, runs
 from hunter_orchestration.store import imports as import_store
 
 TURKISH = (
@@ -248,6 +250,9 @@ def test_a_cancelled_import_stops_and_can_be_taken_up_again(sqlite_store: Store,
         sqlite_store, tmp_path, import_id, progress=lambda done, total: imports.cancel(sqlite_store, import_id)
     )
     assert (stopped.facts["state"], stopped.counts["rows"]) == ("cancelled", 1000)
+    with pytest.raises(imports.ImportStateError, match="cancelled"):
+        imports.run(sqlite_store, tmp_path, import_id)
+    imports.choose_columns(sqlite_store, tmp_path, import_id, {"domain": "domain"})
     again = imports.run(sqlite_store, tmp_path, import_id)
     assert again.counts == {"rows": 2500, "stored": 1500, "unchanged": 1000, "rejected": 0}
     with pytest.raises(imports.ImportStateError):
@@ -283,3 +288,28 @@ def test_one_lead_that_names_no_company_is_refused(sqlite_store: Store, values: 
     assert refused.value.reason == reason
     with sqlite_store.read() as connection:
         assert quarantine.count_open(connection) == 0
+
+
+def test_a_file_is_read_by_one_run_at_a_time(sqlite_store: Store, tmp_path: Path) -> None:
+    import_id = imports.receive(sqlite_store, tmp_path, "x.csv", io.BytesIO(b"domain\na.com.tr\n"))
+    with runs.lease(sqlite_store, f"import:{import_id}", "another run"), pytest.raises(runs.LeaseHeldError):
+        imports.run(sqlite_store, tmp_path, import_id)
+    assert imports.run(sqlite_store, tmp_path, import_id).counts["stored"] == 1
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=300)
+    | st.text(alphabet=st.sampled_from("a.ı,;\t\"\n\r@|'=\x00"), max_size=200).map(lambda text: text.encode("utf-16"))
+    | st.text(max_size=200).map(str.encode)
+)
+def test_no_file_crashes_the_reader(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any.csv"
+    path.write_bytes(content)
+    try:
+        seen = preview(path)
+    except FileRefusedError:
+        return
+    lines = [line for line, _ in files.rows_of(path, seen.form)]
+    assert lines == sorted(set(lines))
+    assert set(seen.columns.values()) <= set(seen.headings)
