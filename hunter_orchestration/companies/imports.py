@@ -1,4 +1,4 @@
-"""Files of leads: received, shown for confirmation, read into records; and single leads of the API and forms.
+"""Files of leads: received, shown for confirmation, read into records.
 
 What a row became is told: a record, the record it already was, or a reject with its line and reason.
 """
@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hunter_orchestration.companies import stage
+from hunter_orchestration.companies.admission import REASONS, AddedLead, RecordRefusedError, add_lead, admitted
 from hunter_orchestration.companies.columns import propose
 from hunter_orchestration.companies.domains import email_address
 from hunter_orchestration.companies.files import (
@@ -32,13 +32,28 @@ from hunter_orchestration.companies.files import (
     rows_of,
 )
 from hunter_orchestration.companies.naming import clean
-from hunter_orchestration.companies.records import FIELDS, canonical, record_domain, record_hash, record_key
+from hunter_orchestration.companies.records import FIELDS, record_hash, record_key
 from hunter_orchestration.errors import PermanentError
-from hunter_orchestration.store import Connection, Store, companies, raw_leads, runs, suppressions
+from hunter_orchestration.store import Connection, Store, raw_leads, runs, suppressions
 from hunter_orchestration.store import imports as import_store
 from hunter_orchestration.store.raw_leads import Payload
 from hunter_orchestration.store.suppressions import Suppressed
 from hunter_orchestration.store.work import Progress, StageResult, utc_now
+
+__all__ = [
+    "AddedLead",
+    "ImportStateError",
+    "Preview",
+    "RecordRefusedError",
+    "add_lead",
+    "cancel",
+    "choose_columns",
+    "preview",
+    "preview_of",
+    "receive",
+    "rejects_csv",
+    "run",
+]
 
 SOURCE = "import"
 SAMPLE_ROWS = 200
@@ -47,33 +62,7 @@ NAMING_FIELDS = ("domain", "website", "email")
 
 _CHUNK = 1000
 _KEPT_CELL = 500
-_REASONS = {
-    "empty": "The row names no domain, website or e-mail address.",
-    "ip": "An IP address is no company.",
-    "syntax": "What stands in the domain, website or e-mail column is none.",
-    "special-use": "The name is reserved for private networks.",
-    "public-suffix": "The name is an ending under which many companies register, not a company's.",
-    "free-mail": "The address is at a free mail provider, and the row gives no other domain.",
-    "disposable": "The address is at a provider of throw-away mail, and the row gives no other domain.",
-    "platform": "The link leads into a platform, and the row gives no domain of its own.",
-    "suppressed": "This company or person was erased on request and does not come back.",
-}
 _FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")
-
-
-class RecordRefusedError(PermanentError):
-    """A single lead names no company.
-
-    Args:
-        reason: the kind, as ``DomainAnswer.rejected``, or ``suppressed``.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(_REASONS[reason], "Give the company's domain, website or a business e-mail address.")
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return RecordRefusedError, (self.reason,)
 
 
 class ImportStateError(PermanentError):
@@ -90,15 +79,6 @@ class Preview:
     columns: dict[str, str]
     rows: list[list[str]]
     fields: tuple[str, ...] = FIELDS
-
-
-@dataclass(frozen=True, slots=True)
-class AddedLead:
-    """A single lead as stored; ``new`` is false when exactly this was known."""
-
-    domain: str
-    raw_lead_id: int
-    new: bool
 
 
 def preview(path: Path, form: FileForm | None = None) -> Preview:
@@ -326,53 +306,12 @@ class _Import:
             "import_id": self.import_id,
             "line": line,
             "reason": reason,
-            "detail": _REASONS[reason],
+            "detail": REASONS[reason],
             "row": kept,
         }
 
     def _tell(self, connection: Connection, state: str) -> None:
         runs.emit(connection, "import_progress", str(self.import_id), {"state": state, "counts": self.result.counts})
-
-
-def admitted(values: Mapping[str, Any], suppressed: Suppressed) -> tuple[dict[str, str], str, str | None]:
-    """The canonical record of some values, the reason why it is refused, and its domain unless it is.
-
-    An erased person is taken out of the record; the company stays where something else names it.
-    """
-    record = canonical(values)
-    if suppressed and suppressed.email(email_address(record.get("email"))):
-        for name in ("email", "first_name", "last_name", "phone", "title", "notes"):
-            record.pop(name, None)
-        if record_domain(record).domain is None:
-            return {}, "suppressed", None
-    answer = record_domain(record)
-    if answer.domain is None:
-        return record, answer.rejected or "empty", None
-    if suppressed.domain(answer.domain):
-        return {}, "suppressed", None
-    return record, "", answer.domain
-
-
-def add_lead(store: Store, values: Mapping[str, Any], source: str) -> AddedLead:
-    """Take one lead from the API (source ``api``) or a form (``webhook``) and build its company at once.
-
-    Raises:
-        RecordRefusedError: it names no company.
-    """
-    now = utc_now()
-    with store.write() as connection:
-        companies.lock_writers(connection)
-        record, reason, domain = admitted(values, suppressions.load(connection))
-        if domain is None:
-            raise RecordRefusedError(reason)
-        payload = Payload(record_key(record, domain), record_hash(record), record, None)
-        kept = raw_leads.keep(connection, source, [payload], now=now, pass_started=now)
-        row = import_store.record(connection, source, payload.external_id, payload.hash)
-        if row is None:
-            raise RuntimeError("the record was not stored")
-        if kept.stored:
-            stage.take_records(connection, StageResult(), [row])
-        return AddedLead(domain, int(row["id"]), bool(kept.stored))
 
 
 def rejects_csv(store: Store, import_id: int) -> Iterator[str]:

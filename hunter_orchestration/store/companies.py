@@ -18,7 +18,6 @@ from hunter_orchestration.store.tables.companies import (
 )
 from hunter_orchestration.store.tables.crm import crm_records
 from hunter_orchestration.store.tables.leads import leads
-from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration.store.tables.scans import scans
 from hunter_orchestration.store.upsert import chunks, insert, upsert
 
@@ -250,11 +249,6 @@ def audit(connection: Connection, domain: str, limit: int = 100) -> Sequence[Row
     """Decisions about a company, newest first."""
     query = select(company_audit).where(company_audit.c.company_domain == domain)
     return connection.execute(query.order_by(company_audit.c.id.desc()).limit(limit)).mappings().all()
-
-
-def referral_exists(connection: Connection, referral_id: str) -> bool:
-    """Whether a referral is stored."""
-    return connection.execute(select(referrals.c.id).where(referrals.c.id == referral_id)).first() is not None
 
 
 def decided_about(connection: Connection, domains: Iterable[str]) -> set[str]:

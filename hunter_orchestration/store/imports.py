@@ -22,12 +22,6 @@ def one(connection: Connection, import_id: int) -> RowMapping | None:
     return connection.execute(select(imports).where(imports.c.id == import_id)).mappings().first()
 
 
-def latest_of(connection: Connection, content_hash: str) -> RowMapping | None:
-    """The last import of a file with this content."""
-    query = select(imports).where(imports.c.content_hash == content_hash).order_by(imports.c.id.desc()).limit(1)
-    return connection.execute(query).mappings().first()
-
-
 def listed(connection: Connection, *, before: int | None = None, limit: int = 50) -> Sequence[RowMapping]:
     """Imports, newest first."""
     query = select(imports).order_by(imports.c.id.desc()).limit(limit)
