@@ -16,7 +16,7 @@ from hunter_orchestration.dynamics.values import hash_of, same
 from hunter_orchestration.store import Store, runs
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.crm import crm_audit, crm_records
-from hunter_orchestration.store.tables.ingestion import quarantine
+from hunter_orchestration.store.tables.ingestion import quarantine, raw_leads
 from hunter_orchestration.store.tables.leads import lead_counts, leads
 from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration.store.tables.scores import scores
@@ -134,6 +134,9 @@ def _watermark(store: Store, served: list[tuple[str, datetime]]) -> Iterable[str
         value = runs.read_watermark(connection, "partnercenter", "referrals")
         known = set(connection.execute(select(referrals.c.id)).scalars())
         known |= set(connection.execute(select(quarantine.c.external_id)).scalars())
+        # Stored as it came and not read yet: the next run reads it.
+        waits = raw_leads.c.processed_at.is_(None)
+        known |= set(connection.execute(select(raw_leads.c.external_id).where(waits)).scalars())
     if value is None:
         return
     mark = datetime.fromisoformat(value)

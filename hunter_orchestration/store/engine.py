@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,40 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from hunter_orchestration.store.types import encode_json
 
 _BUSY_SECONDS = 30
+_GOES_ON = "The next run goes on where this one stopped."
+_TROUBLES: tuple[tuple[frozenset[str], tuple[str, ...], str, str], ...] = (
+    (
+        frozenset({"53100"}),
+        ("disk is full", "no space left"),
+        "has no room left on its disk",
+        f"Free some space. {_GOES_ON}",
+    ),
+    (
+        frozenset({"25006"}),
+        ("readonly database", "read-only"),
+        "can only be read",
+        f"Let Hunter write to it: file permissions, or a server that is not a replica. {_GOES_ON}",
+    ),
+    (
+        frozenset({"55P03"}),
+        ("database is locked", "table is locked"),
+        "is locked by another program",
+        f"Find what holds it open. {_GOES_ON}",
+    ),
+    (
+        frozenset(),
+        ("disk i/o error",),
+        "can't be written: the disk reports an error",
+        f"Look at the disk and at the system's log. {_GOES_ON}",
+    ),
+    (
+        frozenset({"57P01", "57P02", "57P03", "08006", "08003"}),
+        ("connection already closed", "server closed the connection", "connection refused"),
+        "does not answer any more",
+        f"Start it. {_GOES_ON}",
+    ),
+)
+"""SQLSTATE codes, words of the driver, what is the matter, what to do. https://www.sqlite.org/rescode.html"""
 
 
 class StoreError(Exception):
@@ -61,22 +95,41 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for queries."""
-        with self._connected() as connection:
+        with self._connected() as connection, self._failures_told():
             yield connection
             connection.rollback()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A connection inside one transaction, committed at the end, rolled back on an exception."""
-        with self._connected() as connection:
+        """A connection inside one transaction, committed at the end, rolled back on an exception.
+
+        Raises:
+            StoreError: the database is locked for long, full, read-only or away; nothing of the block is kept.
+        """
+        with self._connected() as connection, self._failures_told():
             if self.dialect == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield connection
                 connection.commit()
             except BaseException:
-                connection.rollback()
+                # A connection that broke has nothing to roll back, and the first error says why.
+                with suppress(DBAPIError):
+                    connection.rollback()
                 raise
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        """Put the database's own troubles, which no code of ours can mend, into a sentence; the rest are defects."""
+        try:
+            yield
+        except DBAPIError as error:
+            code = getattr(error.orig, "pgcode", None)
+            said = str(error.orig).lower()
+            for codes, words, what, fix in _TROUBLES:
+                if code in codes or any(word in said for word in words):
+                    raise StoreError(f"The database {self.shown_url} {what}. {fix}") from error
+            raise
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from hunter_orchestration.errors import HunterError, TransientError
-from hunter_orchestration.store.engine import Store
+from hunter_orchestration.store.engine import Store, StoreError
 from hunter_orchestration.store.tables.ingestion import watermarks
 from hunter_orchestration.store.tables.operations import events, leases, sync_runs
 from hunter_orchestration.store.upsert import insert, upsert
@@ -100,6 +100,25 @@ def release_lease(store: Store, name: str, token: int) -> None:
         connection.execute(update(leases).where(leases.c.name == name, leases.c.token == token).values(until=utc_now()))
 
 
+def bury(store: Store, run_id: str) -> None:
+    """Clear up after a run whose process is certainly dead: what it held is free, what it had begun counts as failed.
+
+    Its tokens are refused from here on.
+    """
+    now = utc_now()
+    sentence = "The process of the run was ended from outside. The next run goes on where it stopped."
+    with store.write() as connection:
+        connection.execute(
+            update(leases)
+            .where(leases.c.owner == run_id, leases.c.until > now)
+            .values(until=now, token=leases.c.token + 1)
+        )
+        begun = (sync_runs.c.run_id == run_id) & (sync_runs.c.state == "running")
+        for kind in connection.execute(select(sync_runs.c.kind).where(begun)).scalars().all():
+            emit(connection, "stage_finished", kind, {"run_id": run_id, "state": "failed", "error": sentence})
+        connection.execute(update(sync_runs).where(begun).values(state="failed", finished_at=now, error=sentence))
+
+
 @contextmanager
 def lease(store: Store, name: str, owner: str, seconds: float = 120) -> Iterator[int]:
     """Hold a lease for the block; yields the fencing token."""
@@ -145,9 +164,13 @@ def recorded(
         yield result
     except BaseException as error:
         sentence = (
-            str(error) if isinstance(error, HunterError) else f"{type(error).__name__} in {kind}; see the run's log."
+            str(error)
+            if isinstance(error, HunterError | StoreError)
+            else f"{type(error).__name__} in {kind}; see the run's log."
         )
-        _finish(store, row_id, kind, "failed", result, run_id, sentence)
+        # A store that can't be written can't take this down either; the first error says why.
+        with suppress(StoreError):
+            _finish(store, row_id, kind, "failed", result, run_id, sentence)
         raise
     _finish(store, row_id, kind, "succeeded", result, run_id, None)
 

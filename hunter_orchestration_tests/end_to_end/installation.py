@@ -175,6 +175,12 @@ class Installation:
         tops = [process for process in matching if process.ppid() not in ids]
         return min(tops, key=lambda process: process.create_time(), default=None)
 
+    def run_workers(self) -> list[psutil.Process]:
+        """The processes that execute runs."""
+        code = self.process("code")
+        children = code.children(recursive=True) if code is not None else []
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
     def kill(self, kind: str) -> int:
         """kill -9 of one process; tells its id."""
         process = until(lambda: self.process(kind), 20, f"a process {kind}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import Any
 
 from hunter_orchestration.sandbox.running import RunningSandbox
@@ -50,6 +48,8 @@ def writes(box: RunningSandbox) -> dict[str, Any]:
 
 def a_referral_is_seen_by_itself(installation: Installation, box: RunningSandbox) -> str:
     """Add a referral and touch nothing: the lead is in the API, scored, and its records are in the CRM."""
+    until(lambda: installation.get("/runs", limit=5)["items"], SOON, "the first sync, started by the sensor")
+    installation.quiet(4 * SOON)
     referral = add_referral(box)
 
     def synced() -> dict[str, Any] | None:
@@ -102,25 +102,18 @@ def the_next_run_writes_nothing(installation: Installation, box: RunningSandbox)
 
 
 def a_killed_run_is_finished_by_the_next(installation: Installation, box: RunningSandbox) -> None:
-    """kill -9 of the process that runs the chain, while it waits for Partner Center: nobody has to help."""
+    """kill -9 of the process of a run, while it waits for Partner Center: nobody has to help."""
     installation.quiet()
     referral = add_referral(box, "kesinti.example", "can@kesinti.example")
-    slow = box.fault("partner_center", "slow", times=None, seconds=8)
-    installation.quiet(5)
-    run_id = installation.ask("POST", "/api/v1/referrals/sync", {}).json()["run"]["id"]
+    slow = box.fault("partner_center", "slow", times=None, seconds=5)
 
-    def worker() -> int | None:
-        for process in installation.processes():
-            if any(run_id in part for part in process.cmdline()) or process.environ().get("DAGSTER_RUN_ID") == run_id:
-                return process.pid
-        return None
+    def stage_under_way() -> str | None:
+        running: list[dict[str, Any]] = installation.get("/status")["running"]
+        return next((stage["run_id"] for stage in running if stage["kind"] == "raw_leads"), None)
 
-    found = until(worker, 30, "the run's process")
-    assert found is not None
-    os.kill(found, signal.SIGKILL)
+    run_id = until(stage_under_way, SOON, "a run that fetches")
+    for worker in installation.run_workers():
+        worker.kill()
     box.call("DELETE", f"/faults/{slow}")
-
-    def finished() -> bool:
-        return row(box, "opportunity", referral) is not None
-
-    until(finished, 2 * SOON, "what the killed run had begun")
+    until(lambda: row(box, "opportunity", referral), 2 * SOON, "what the killed run had begun")
+    assert installation.get(f"/runs/{run_id}")["state"] == "failed"

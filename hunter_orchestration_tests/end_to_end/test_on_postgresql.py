@@ -48,6 +48,12 @@ def test_a_referral_travels_by_itself_and_a_repeat_writes_nothing(
     journey.the_next_run_writes_nothing(installation, box)
 
 
+def test_a_run_whose_process_was_killed_is_finished_without_a_person(
+    installation: Installation, box: RunningSandbox
+) -> None:
+    journey.a_killed_run_is_finished_by_the_next(installation, box)
+
+
 def test_a_service_that_was_killed_and_started_again_carries_on(installation: Installation) -> None:
     for kind in ("daemon", "code", "webserver", "api"):
         installation.kill(kind)

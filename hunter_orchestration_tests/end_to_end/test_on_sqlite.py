@@ -49,6 +49,12 @@ def test_a_referral_travels_by_itself_and_a_repeat_writes_nothing(
     journey.the_next_run_writes_nothing(installation, box)
 
 
+def test_a_run_whose_process_was_killed_is_finished_without_a_person(
+    installation: Installation, box: RunningSandbox
+) -> None:
+    journey.a_killed_run_is_finished_by_the_next(installation, box)
+
+
 def test_every_killed_process_comes_back_by_itself(installation: Installation) -> None:
     for kind in ("daemon", "code", "webserver", "api"):
         killed = installation.kill(kind)

@@ -1,0 +1,86 @@
+"""Launching runs so that a run whose process died is found out.
+
+Dagster's default launcher starts a process for each run and can't tell when one was killed: the run would count as
+started for hours, and every tick would wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import orjson
+import psutil
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._serdes.config_class import ConfigurableClassData
+
+from hunter_orchestration.settings import load_settings
+from hunter_orchestration.store import Store
+from hunter_orchestration.store.runs import bury
+
+_HERE = ("localhost", "127.0.0.1", "::1")
+_CLOCK_STEP = 2.0
+"""Seconds by which a process may seem younger than the event it wrote: the kernel counts from the boot."""
+
+
+class WatchedRunLauncher(DefaultRunLauncher):
+    """The default launcher, which also looks after the processes of runs on this machine.
+
+    When one is gone its run is failed by the monitoring daemon, hence retried, and what it held is free at once. A run
+    that another machine executes is left to Dagster's own time limit.
+    """
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> WatchedRunLauncher:
+        """As dagster.yaml names it; it has no settings."""
+        return cls(inst_data=inst_data)
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """So that the monitoring daemon asks."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Whether the run's process lives; a process that can't be known counts as alive."""
+        worker = self._worker(run)
+        if worker is None or _lives(*worker):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        store = Store(load_settings().store_url)
+        try:
+            bury(store, run.run_id)
+        finally:
+            store.close()
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"The process {worker[0]} of the run has ended.")
+
+    def _worker(self, run: dg.DagsterRun) -> tuple[int, float] | None:
+        """(process id, when it said so) of a run on this machine."""
+        address = orjson.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+        if "socket" not in address and address.get("host") not in _HERE:
+            return None
+        told = self._instance.event_log_storage.get_logs_for_run(
+            run.run_id, of_type={dg.DagsterEventType.ENGINE_EVENT}, limit=20
+        )
+        for entry in told:
+            event = entry.dagster_event
+            if event is not None and event.message and event.message.startswith("Started process for run"):
+                pid = event.engine_event_data.metadata.get("pid")
+                if pid is not None:
+                    return int(str(pid.value)), entry.timestamp
+        return None
+
+
+def _lives(pid: int, at: float) -> bool:
+    """Whether the process that had this id then still runs."""
+    if pid == os.getpid():
+        return True
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= at + _CLOCK_STEP
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
