@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hunter_orchestration.turkish import fold
+
 _NAMES = {
     "AE": "United Arab Emirates", "AL": "Albania", "AM": "Armenia", "AR": "Argentina", "AT": "Austria",
     "AU": "Australia", "AZ": "Azerbaijan", "BA": "Bosnia and Herzegovina", "BE": "Belgium", "BG": "Bulgaria",
@@ -23,7 +25,7 @@ _OTHERS = {
     "united states of america": "US", "uk": "GB", "great britain": "GB", "ingiltere": "GB", "czech republic": "CZ",
     "uae": "AE", "the netherlands": "NL", "hollanda": "NL", "fransa": "FR", "italya": "IT", "azerbaycan": "AZ",
 }  # fmt: skip
-_CODES = {name.casefold(): code for code, name in _NAMES.items()} | _OTHERS
+_CODES = {fold(name): code for code, name in _NAMES.items()} | _OTHERS
 
 
 def country_name(code: str) -> str | None:
@@ -36,4 +38,4 @@ def country_code(text: str | None) -> str | None:
     if not text:
         return None
     word = text.strip()
-    return word.upper() if len(word) == 2 and word.isalpha() else _CODES.get(word.casefold())
+    return word.upper() if len(word) == 2 and word.isalpha() else _CODES.get(fold(word))

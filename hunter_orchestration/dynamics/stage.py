@@ -216,12 +216,14 @@ def _nothing_to_do(
         held = runs.read_watermark(connection, SOURCE, "not_before")
         mapping = runs.read_watermark(connection, SOURCE, "mapping")
         rows = len(domains) if domains is not None else crm.count_due(connection, now, window)
+        # Rejected records wait for the organisation's definitions too, and only it can tell whether those changed.
+        rejected = domains is None and not rows and crm.any_in_state(connection, "rejected")
     if held is not None and datetime.fromisoformat(held) > now:
         result.counts["picked"] = 0
         result.facts["throttled"] = f"Dynamics asked to be left alone until {held}."
         return True
     changed = mapping is not None and not mapping.startswith(f"{loaded.digest}.")
-    if rows == 0 and not changed:
+    if rows == 0 and not changed and not rejected:
         result.counts["picked"] = 0
         result.facts |= {"requests": 0, "success_share": 1.0}
         return True

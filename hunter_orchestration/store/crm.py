@@ -272,6 +272,12 @@ def state_counts(connection: Connection) -> dict[str, int]:
     return {state: int(count) for state, count in connection.execute(query)}
 
 
+def any_in_state(connection: Connection, state: str) -> bool:
+    """Whether the ledger has a row in this state."""
+    query = select(crm_records.c.external_id).where(crm_records.c.state == state).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def by_external_ids(connection: Connection, table: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Ledger rows of one table by external id."""
     return {key[1]: row for key, row in ledger(connection, [], ((table, i) for i in ids)).items()}
