@@ -107,7 +107,7 @@ def _briefing(hunter: Context, domain: str, lang: Language) -> tuple[str, dict[s
             "scan_changes": [dict(one) for one in lead_details.changes(connection, known)],
             "referrals": [dict(one) for one in lead_details.referrals_of(connection, known)],
         }
-    return known, dict(briefing.briefing(facts, lang))
+    return known, dict(briefing.briefing(facts, lang, hunter.settings))
 
 
 def _plain(row: Any) -> dict[str, Any] | None:
