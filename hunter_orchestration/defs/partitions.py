@@ -16,13 +16,13 @@ RANGE_END = "dagster/asset_partition_range_end"
 TICK = "hunter/tick"
 """Run tag of what a schedule, sensor or button starts: the stages pick what is due instead of re-reading the days."""
 
-_LONGEST_RANGE = timedelta(days=92)
+_LONGEST_RANGE = timedelta(days=13)
 
 
 def range_tags(first: date | None, last: date) -> dict[str, str]:
     """Tags of a run over the days from ``first`` to ``last``, both included, kept within what the definition knows.
 
-    A first sync names no first day; its range is cut to a quarter of a year, since every day of a range costs an event.
+    A first sync names no first day; its range is cut to two weeks, since every day of a range costs an event an asset.
     """
     start = max(first or date.min, settings().first_day, last - _LONGEST_RANGE)
     return {RANGE_START: min(start, last).isoformat(), RANGE_END: last.isoformat()}
