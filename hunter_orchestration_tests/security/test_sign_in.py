@@ -54,7 +54,7 @@ def _authorize(address: str) -> str:
     return f"{parts.path}?{parts.query}"
 
 
-def _sign_in(client: TestClient, entra: RunningSandbox, role: str | None, path: str = "/leads/a.example") -> Any:
+def _sign_in(client: TestClient, entra: RunningSandbox, role: str, path: str = "/leads/a.example") -> Any:
     entra.configure("entra", page_role=role)
     begun = client.get(f"/auth/login?next={path}", follow_redirects=False)
     assert begun.status_code == 303
@@ -98,7 +98,7 @@ def test_a_session_gets_a_new_id_at_each_sign_in_and_is_stored_as_a_hash_only(
     signing: Any, entra: RunningSandbox, sqlite_store: Store
 ) -> None:
     client = signing()
-    client.cookies.set("hunter", "chosen-by-an-attacker")
+    client.cookies.set("hunter", "chosen-by-an-attacker", domain="127.0.0.1", path="/")
     _sign_in(client, entra, "viewer")
     first = client.cookies.get("hunter")
     assert first != "chosen-by-an-attacker"
@@ -109,7 +109,7 @@ def test_a_session_gets_a_new_id_at_each_sign_in_and_is_stored_as_a_hash_only(
         stored = [row.id_hash for row in connection.execute(web_sessions.select())]
     assert len(stored) == 1
     assert second not in stored
-    client.cookies.set("hunter", first)
+    client.cookies.set("hunter", first, domain="127.0.0.1", path="/")
     assert client.get("/api/v1/leads").status_code == 401
 
 
@@ -118,7 +118,7 @@ def test_logging_out_ends_the_session_on_this_side(signing: Any, entra: RunningS
     _sign_in(client, entra, "admin")
     kept = client.cookies.get("hunter")
     assert client.post("/auth/logout", json={}).status_code == 204
-    client.cookies.set("hunter", kept)
+    client.cookies.set("hunter", kept, domain="127.0.0.1", path="/")
     assert client.get("/api/v1/leads").status_code == 401
 
 
@@ -179,7 +179,7 @@ def test_roles_are_enforced_on_lists_items_exports_and_actions(signing: Any, ent
 
 def test_somebody_without_a_role_is_not_let_in(signing: Any, entra: RunningSandbox) -> None:
     client = signing()
-    answer = _sign_in(client, entra, None)
+    answer = _sign_in(client, entra, "guest")
     assert (answer.status_code, answer.json()["code"]) == (403, "no_role")
     assert client.get("/api/v1/leads").status_code == 401
 
