@@ -197,7 +197,9 @@ def check_dagster(settings: Settings) -> Iterator[Finding]:
     try:
         session = requests.Session()
         session.trust_env = False
-        body = session.post(f"{base}/graphql", json={"query": _HEALTH}, timeout=_TIMEOUT).json()["data"]
+        body = session.post(f"{base}/graphql", json={"query": _HEALTH, "variables": {}}, timeout=_TIMEOUT).json()[
+            "data"
+        ]
     except (requests.RequestException, ValueError, KeyError, TypeError):
         yield Finding(
             "dagster",
@@ -396,12 +398,14 @@ def check_dynamics(settings: Settings) -> Iterator[Finding]:
 
 def check_files(settings: Settings) -> Iterator[Finding]:
     """The files people edit: rules, mapping, briefing, offers, alerts."""
+    from hunter_orchestration.alerts.targets import read_targets
     from hunter_orchestration.dynamics.mapping import load_mapping
     from hunter_orchestration.scoring.rules import read_rules
 
     reads: list[tuple[str, Callable[[], Any]]] = [
         ("rules file", lambda: read_rules(settings.rules_file)),
         ("mapping file", lambda: load_mapping(settings.mapping_file)),
+        ("alerts file", lambda: read_targets(settings.alerts_file)),
     ]
     for name, read in reads:
         try:

@@ -1,0 +1,27 @@
+"""Hunter's definitions and the spread scan on Celery. The queue's address comes from the environment."""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster_celery import celery_executor
+
+from hunter_orchestration.definitions import build_defs
+from hunter_orchestration.defs.spread import build_spread_job
+from hunter_orchestration.settings import load_settings
+
+_QUEUE = {
+    "broker": {"env": "DAGSTER_CELERY_BROKER"},
+    "backend": {"env": "DAGSTER_CELERY_BACKEND"},
+    "config_source": {
+        # A worker that dies hands its step to another after visibility_timeout, so that must be longer than a chunk takes.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+        "broker_transport_options": {"visibility_timeout": 300},
+    },
+}
+
+defs = dg.Definitions.merge(
+    build_defs(load_settings()),
+    dg.Definitions(jobs=[build_spread_job(celery_executor.configured(_QUEUE))]),
+)

@@ -1,0 +1,181 @@
+"""One alert a change, one when it is well again; files dropped into the watched folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from hunter_orchestration.alerts.states import Seen
+from hunter_orchestration.alerts.targets import AlertsFileError, read_targets
+from hunter_orchestration.defs.alerts import checks_seen, runs_seen, tell
+from hunter_orchestration.defs.watching import take_files, waiting_imports
+from hunter_orchestration.settings import load_settings
+from hunter_orchestration.store import Store
+
+
+class Inbox:
+    """A real HTTP receiver; ``status`` is what it answers."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.status = 200
+        inbox = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if inbox.status == 200:
+                    inbox.bodies.append(body)
+                self.send_response(inbox.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_args: object) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/in"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    made = Inbox()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "alerts.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+BAD = Seen("run:sync_referrals", "problem", "The sign-in of ayse@firma.example ended.", "http://127.0.0.1/r")
+WARN = Seen("check:raw_leads.sign_in_lasts", "warning", "Nine days left.", "http://127.0.0.1/c")
+
+
+def test_a_failure_is_told_once_and_its_end_once(sqlite_store: Store, tmp_path: Path, inbox: Inbox) -> None:
+    path = written(tmp_path, f"targets: [{{name: a, kind: webhook, url: '{inbox.url}', language: tr}}]")
+    settings = load_settings(alerts_file=path)
+    fine = Seen(BAD.subject, "ok", "It runs.", BAD.link)
+    for seen in (fine, BAD, BAD, BAD, fine, fine):
+        tell(sqlite_store, settings, [seen])
+    assert [body["level"] for body in inbox.bodies] == ["problem", "recovered"]
+    assert "sorun" in inbox.bodies[0]["title"]
+    assert "ayse@" not in inbox.bodies[0]["sentence"]
+
+
+def test_a_target_that_was_away_is_told_later_and_the_others_at_once(
+    sqlite_store: Store, tmp_path: Path, inbox: Inbox
+) -> None:
+    text = f"""
+targets:
+  - {{name: away, kind: webhook, url: 'http://127.0.0.1:9/'}}
+  - {{name: here, kind: teams, url: '{inbox.url}', warnings: false}}
+"""
+    settings = load_settings(alerts_file=written(tmp_path, text))
+    sent, failed = tell(sqlite_store, settings, [BAD, WARN])
+    assert sent == 1
+    assert "away" in failed[0]
+    card = inbox.bodies[0]["attachments"][0]["content"]
+    assert card["type"] == "AdaptiveCard"
+    settings = load_settings(alerts_file=written(tmp_path, text.replace("http://127.0.0.1:9/", inbox.url)))
+    assert tell(sqlite_store, settings, [BAD, WARN]) == (2, [])
+    assert tell(sqlite_store, settings, [BAD, WARN]) == (0, [])
+
+
+def test_a_refused_alert_is_tried_again(sqlite_store: Store, tmp_path: Path, inbox: Inbox) -> None:
+    settings = load_settings(
+        alerts_file=written(tmp_path, f"targets: [{{name: a, kind: webhook, url: '{inbox.url}'}}]")
+    )
+    inbox.status = 500
+    assert tell(sqlite_store, settings, [BAD])[0] == 0
+    inbox.status = 200
+    assert tell(sqlite_store, settings, [BAD])[0] == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "targets: [{name: a, kind: webhook, url: 'http://hooks.example/secret-path'}]",
+        "targets: [{name: a, kind: pigeon}]",
+        "targets: [{name: a, kind: email, host: m.example, security: none, user: u, sender: s, to: [t]}]",
+        "targets: {",
+    ],
+)
+def test_a_faulty_alerts_file_is_refused_without_its_values(tmp_path: Path, text: str) -> None:
+    with pytest.raises(AlertsFileError) as refused:
+        read_targets(written(tmp_path, text))
+    assert "secret-path" not in str(refused.value)
+
+
+def test_the_shipped_example_can_be_read() -> None:
+    path = Path(__file__).parents[2] / "deploy" / "alerts.yaml"
+    assert [target.kind for target in read_targets(path)] == ["webhook", "teams", "email"]
+
+
+def test_failed_runs_and_checks_are_seen_as_they_stand(sqlite_store: Store) -> None:
+    spec = dg.AssetCheckSpec("holds", asset="thing")
+    broken = {"now": True}
+
+    @dg.asset(check_specs=[spec])
+    def thing() -> dg.MaterializeResult:
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(check_name="holds", passed=not broken["now"])])
+
+    @dg.op
+    def fails() -> None:
+        if broken["now"]:
+            raise RuntimeError
+
+    @dg.job
+    def work() -> None:
+        fails()
+
+    settings = load_settings()
+    with dg.DagsterInstance.ephemeral() as instance:
+        states = []
+        for now in (True, False):
+            broken["now"] = now
+            work.execute_in_process(instance=instance, raise_on_error=False)
+            dg.materialize([thing], instance=instance)
+            seen = [
+                *runs_seen(instance, sqlite_store, settings, ["work"]),
+                *checks_seen(instance, settings, [spec.key]),
+            ]
+            states.append({item.subject: item.state for item in seen})
+    assert states == [
+        {"run:work": "problem", "check:thing.holds": "problem"},
+        {"run:work": "ok", "check:thing.holds": "ok"},
+    ]
+
+
+def test_dropped_files_are_taken_once_and_refused_ones_told(sqlite_store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "leads.csv").write_text("domain;name\nfirma.example;Firma A.Ş.\n", encoding="utf-8")
+    (folder / "empty.csv").write_text("", encoding="utf-8")
+    (folder / "growing.csv").write_text("domain\n", encoding="utf-8")
+    (folder / ".hidden.csv").write_text("domain\nx.example\n", encoding="utf-8")
+    for name in ("leads.csv", "empty.csv"):
+        os.utime(folder / name, (time.time() - 60, time.time() - 60))
+    settings = load_settings(import_folder=folder)
+    refused = take_files(sqlite_store, settings)
+    assert len(refused) == 1
+    assert refused[0].startswith("empty.csv: ")
+    assert (folder / "imported" / "leads.csv").exists()
+    assert (folder / "refused" / "empty.csv.reason.txt").read_text()
+    assert (folder / "growing.csv").exists()
+    assert len(waiting_imports(sqlite_store)) == 1
+    assert take_files(sqlite_store, settings) == []
+    assert len(waiting_imports(sqlite_store)) == 1

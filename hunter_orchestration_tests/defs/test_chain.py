@@ -1,0 +1,197 @@
+"""The whole chain through real Dagster against the sandbox: counts, checks, backfills, what a repeat does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from hunter_orchestration.definitions import build_defs
+from hunter_orchestration.defs.backfills import (
+    ASKED,
+    ATTEMPT,
+    Slice,
+    name_of,
+    past_runs,
+    planned,
+    run_here,
+    sliced,
+    tags_of,
+)
+from hunter_orchestration.defs.jobs import CHAIN
+from hunter_orchestration.defs.partitions import TICK, range_tags
+from hunter_orchestration.defs.ticks import evaluate, push_tick, sync_tick
+from hunter_orchestration.sandbox.running import RunningSandbox
+from hunter_orchestration.settings import load_settings
+from hunter_orchestration.store import Store
+from hunter_orchestration.store.migrate import upgrade
+from hunter_orchestration.store.runs import latest_runs, read_watermark
+from hunter_orchestration.store.tables.companies import companies
+from hunter_orchestration.store.tables.crm import crm_records
+from hunter_orchestration.store.tables.leads import leads
+from hunter_orchestration.store.tables.operations import events, sync_runs
+from hunter_orchestration.store.tables.referrals import referrals
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def own_store() -> Iterator[Store]:
+    opened = Store(load_settings().store_url)
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+def run_job(instance: dg.DagsterInstance, job: str, **more: Any) -> dg.ExecuteInProcessResult:
+    today = datetime.now(UTC).date()
+    tags = {**range_tags(today, today), TICK: "1", **more.pop("tags", {})}
+    return build_defs(load_settings()).resolve_job_def(job).execute_in_process(instance=instance, tags=tags, **more)
+
+
+def rows(store: Store, table: Any, *where: Any) -> int:
+    with store.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one())
+
+
+def counts_of(store: Store, kind: str) -> dict[str, int]:
+    with store.read() as connection:
+        return dict(latest_runs(connection, kind, 1)[0]["counts"])
+
+
+def test_referrals_become_companies_are_scanned_scored_and_pushed(
+    connected: RunningSandbox, instance: dg.DagsterInstance, own_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUNTER_ENVIRONMENT", "development")
+    run = run_job(instance, "sync_referrals")
+    assert run.success
+    assert rows(own_store, referrals) == len(connected.referrals())
+    assert rows(own_store, companies) == rows(own_store, leads) > 20
+    assert rows(own_store, leads, leads.c.score.is_(None)) == 0
+    assert rows(own_store, crm_records, crm_records.c.state == "synced") > 20
+    made = run.get_asset_check_evaluations()
+    evaluations = {(item.asset_key.to_user_string(), item.check_name): item for item in made}
+    hard = [item for item in evaluations.values() if item.severity == dg.AssetCheckSeverity.ERROR]
+    assert hard
+    assert all(item.passed for item in hard)
+    assert ("raw_leads", "sign_in_lasts") in evaluations
+    assert ("referrals", "new_referrals_answered") in evaluations
+    materialized = [event for event in run.get_asset_materialization_events() if event.asset_key.path == ["raw_leads"]]
+    metadata = materialized[0].materialization.metadata
+    assert metadata["fetched"].value == len(connected.referrals())
+    scored = [event for event in run.get_asset_materialization_events() if event.asset_key.path == ["lead_scores"]]
+    assert "| domain |" in scored[0].materialization.metadata["sample"].value
+
+    again = run_job(instance, "sync_referrals")
+    assert again.success
+    assert counts_of(own_store, "raw_leads")["stored"] == 0
+    assert counts_of(own_store, "companies").get("linked", 0) == 0
+    assert counts_of(own_store, "dynamics_records")["picked"] == 0
+
+    assert not sync_tick(own_store, load_settings(), datetime.now(UTC)).starts
+    assert not push_tick(own_store, load_settings(), datetime.now(UTC)).starts
+    skipped = evaluate(instance, "sync_referrals", sync_tick, "sensor")
+    assert isinstance(skipped, dg.SkipReason)
+
+    connected.add_referral()
+    request = evaluate(instance, "sync_referrals", sync_tick, "sensor")
+    assert isinstance(request, dg.RunRequest)
+    assert request.tags[TICK] == "1"
+    assert run_job(instance, "sync_referrals", tags=dict(request.tags)).success
+    assert counts_of(own_store, "raw_leads")["stored"] == 1
+
+    reconciled = run_job(instance, "reconcile_dynamics")
+    assert reconciled.success
+    assert all(item.passed for item in reconciled.get_asset_check_evaluations())
+
+
+def test_a_tick_skips_while_its_job_runs(instance: dg.DagsterInstance) -> None:
+    job = build_defs(load_settings()).resolve_job_def("push_leads")
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={"hunter/job": "push_leads"})
+    answer = evaluate(instance, "push_leads", push_tick, "schedule")
+    assert isinstance(answer, dg.SkipReason)
+    assert run.run_id in str(answer.skip_message)
+
+
+def test_a_backfill_reads_its_days_again_and_leaves_the_watermark(
+    connected: RunningSandbox, instance: dg.DagsterInstance, own_store: Store
+) -> None:
+    last = datetime.now(UTC).date()
+    stages = CHAIN[:-1]
+    part = Slice(last - timedelta(days=90), last, stages)
+    tags = tags_of(part, "all", "first", "test")
+    run_here(build_defs(load_settings()), instance, part, tags)
+    found = past_runs(instance, {ASKED: "all"})
+    assert [(run.state, run.done) for run in found] == [("succeeded", frozenset(stages))]
+    assert rows(own_store, referrals) > 20
+    with own_store.read() as connection:
+        assert read_watermark(connection, "partnercenter", "referrals") is None
+
+    rescored = Slice(last - timedelta(days=30), last, ("lead_scores",))
+    run_here(build_defs(load_settings()), instance, rescored, tags_of(rescored, "month", "first", "test"))
+    counts = counts_of(own_store, "lead_scores")
+    assert counts["picked"] == counts["unchanged"] + counts["unscanned"]
+    assert 0 < counts["picked"] <= rows(own_store, companies)
+
+
+def test_a_stopped_backfill_goes_on_with_the_stage_that_failed(
+    connected: RunningSandbox, instance: dg.DagsterInstance, own_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = datetime.now(UTC).date()
+    stages = CHAIN[:4]
+    parts = sliced(last - timedelta(days=60), last, stages, 1)
+    asked = name_of(parts[0].first, parts[0].last, stages, 1)
+    with monkeypatch.context() as broken:
+        broken.setenv("HUNTER_DNS_SERVERS", "not an address")
+        run_here(build_defs(load_settings()), instance, parts[0], tags_of(parts[0], asked, "one", "test"))
+    past = past_runs(instance, {ASKED: asked})
+    assert past[0].state == "failed"
+    plan = planned(parts, past, "two")
+    assert plan.attempt == "one"
+    assert [part.stages for part in plan.start] == [("domain_scans",)]
+    run_here(build_defs(load_settings()), instance, plan.start[0], tags_of(plan.start[0], asked, "one", "test"))
+    finished = past_runs(instance, {ASKED: asked, ATTEMPT: "one"})
+    assert planned(parts, finished, "two").attempt == "two"
+
+
+def test_housekeeping_drops_what_is_older_than_its_retention(instance: dg.DagsterInstance, own_store: Store) -> None:
+    old = datetime.now(UTC) - timedelta(days=40)
+    with own_store.write() as connection:
+        connection.execute(insert(events), [{"at": old, "kind": "leads_changed"} for _ in range(30)])
+        connection.execute(insert(events), [{"at": datetime.now(UTC), "kind": "leads_changed"}])
+        connection.execute(insert(sync_runs), [{"kind": "companies", "state": "succeeded", "started_at": old}])
+    run = run_job(instance, "housekeeping", run_config={})
+    assert run.success
+    assert rows(own_store, events) == 1
+    assert rows(own_store, sync_runs) == 0
+
+
+def test_new_rules_are_seen_by_the_score_they_left_behind(
+    connected: RunningSandbox, instance: dg.DagsterInstance, own_store: Store
+) -> None:
+    from hunter_orchestration.defs.watching import rules_tick
+    from hunter_orchestration.store.tables.scores import scores
+
+    run_job(instance, "sync_referrals")
+    now = datetime.now(UTC)
+    assert not rules_tick(own_store, load_settings(), now).starts
+    with own_store.write() as connection:
+        connection.execute(update(scores).values(rules_version="0.9+00000000"))
+    assert rules_tick(own_store, load_settings(), now).starts
+    assert run_job(instance, "score_leads").success
+    assert not rules_tick(own_store, load_settings(), now).starts
+
+
+def test_days_are_cut_into_parts_that_touch() -> None:
+    parts = sliced(date(2026, 1, 1), date(2026, 1, 10), ("lead_scores",), 3)
+    assert [(part.first.day, part.last.day) for part in parts] == [(1, 4), (5, 7), (8, 10)]
