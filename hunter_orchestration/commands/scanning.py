@@ -13,6 +13,7 @@ import typer
 from hunter_orchestration.commands.console import FAILED, errors_told, opened_store, print_json, say
 
 if TYPE_CHECKING:
+    from hunter_orchestration.scanning.engine import Engine
     from hunter_orchestration.settings import Settings
     from hunter_orchestration.store import Store
 
@@ -53,7 +54,9 @@ def register(app: typer.Typer) -> None:
                 if as_json:
                     print_json(findings)
                 else:
-                    _print_card(findings)
+                    from hunter_orchestration.commands.scan_card import print_card
+
+                    print_card(findings)
             if inputs.rejected and not inputs.accepted:
                 raise typer.Exit(FAILED)
 
@@ -102,14 +105,13 @@ def _scanned(
     settings: Settings, store: Store | None, domains: Iterable[str], *, force: bool, extended: bool
 ) -> Iterator[dict[str, Any]]:
     from hunter_orchestration.scanning.scanner import engine_of, scan_domains
-    from hunter_orchestration.scanning.stage import keep, stored_fresh
-    from hunter_orchestration.store.upsert import chunks
 
+    told = 0
     with engine_of(settings) as engine:
         if store is None:
             stream: Iterable[dict[str, Any]] = scan_domains(engine, domains)
         else:
-            stream = _with_store(settings, store, engine, chunks(domains, _PAGE), force, stored_fresh, keep)
+            stream = _with_store(settings, store, engine, domains, force)
         for findings in stream:
             if extended:
                 from hunter_orchestration.scanning.extended import details_of
@@ -117,21 +119,22 @@ def _scanned(
                 findings = findings | {"extended": details_of(settings, findings)}
                 tenant = findings["extended"]["tenant"]
                 findings["tenant_id"] = tenant["facts"].get("tenant_id") or findings["tenant_id"]
+            told += 1
             yield findings
+        if engine.lookups and not any(resolver.answered for resolver in engine.resolvers):
+            from hunter_orchestration.scanning.stage import DeadResolverError
+
+            raise DeadResolverError(told, told, [resolver.label for resolver in engine.resolvers])
 
 
 def _with_store(
-    settings: Settings,
-    store: Store,
-    engine: Any,
-    pages: Iterable[list[str]],
-    force: bool,
-    stored_fresh: Any,
-    keep: Any,
+    settings: Settings, store: Store, engine: Engine, domains: Iterable[str], force: bool
 ) -> Iterator[dict[str, Any]]:
     from hunter_orchestration.scanning.scanner import scan_domains
+    from hunter_orchestration.scanning.stage import keep, stored_fresh
+    from hunter_orchestration.store.upsert import chunks
 
-    for page in pages:
+    for page in chunks(domains, _PAGE):
         known = {} if force else stored_fresh(store, page)
         yield from known.values()
         batch = []
@@ -140,56 +143,3 @@ def _with_store(
             yield findings
         if batch:
             keep(store, settings, engine, batch)
-
-
-def _print_card(findings: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for label, text in _card_lines(findings):
-        table.add_row(label, escape(text))
-    console = Console()
-    console.print(f"[bold]{escape(findings['domain'])}[/bold]")
-    console.print(table)
-    console.print()
-
-
-def _card_lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    from hunter_orchestration.store.leads import shown
-
-    readable = shown(findings["domain"])
-    if readable != findings["domain"]:
-        yield "Name", readable
-    mail = findings["service"] or findings["hoster"] or findings["provider"]
-    by = ", ".join(findings["provider_evidence"])
-    yield "Mailboxes", mail + (f"  ({by})" if by else "") + ("" if findings["provider_certain"] else "  not certain")
-    if findings["gateway"]:
-        yield "Gateway", findings["gateway"]
-    if findings["dns_host"]:
-        yield "Name servers", findings["dns_host"]
-    hosts = ", ".join(host or "." for _, host in findings["mx"])
-    yield "MX", findings["mx_state"] + (f": {hosts}" if hosts else "")
-    spf = findings["spf"]
-    details = [spf["all"] or "", f"{spf['lookups']} lookups" if spf["record"] else "", spf["reason"]]
-    yield "SPF", ", ".join([spf["state"], *filter(None, details)])
-    dmarc = findings["dmarc"]
-    policy = f"p={dmarc['policy']}" if dmarc["policy"] else ""
-    share = f"pct={dmarc['pct']}" if dmarc["pct"] not in (None, 100) else ""
-    yield "DMARC", ", ".join(filter(None, [dmarc["state"], policy, share, dmarc["reason"]]))
-    keys = ", ".join(f"{name} {state}" for name, state in findings["dkim"].items())
-    yield "DKIM", findings["dkim_state"] + (f": {keys}" if keys else "")
-    if findings["tenant_name"] or findings["tenant_id"]:
-        yield "Tenant", " ".join(filter(None, [findings["tenant_name"], findings["tenant_id"]]))
-    for kind, detail in findings.get("extended", {}).items():
-        facts = ", ".join(f"{name} {value}" for name, value in detail["facts"].items() if value not in (None, "", []))
-        yield kind.replace("_", " ").capitalize(), detail["state"] + (f": {facts}" if facts else "")
-    for failed in findings["unknown"][:10]:
-        yield "Unknown", f"{failed['name']}: {failed['reason']}"
-    yield (
-        "Scan",
-        f"{findings['lookups']} lookups in {findings['seconds']:.2f} s, {findings['scanned_at']:%Y-%m-%d %H:%M} UTC",
-    )

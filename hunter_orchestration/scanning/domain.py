@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from hunter_orchestration.scanning import dkim, dmarc, spf
 from hunter_orchestration.scanning.mailbox import Holder, Tells, by_mx, by_tells, is_own, useful_hosts
-from hunter_orchestration.scanning.providers import ProviderTable, Service
+from hunter_orchestration.scanning.providers import ProviderTable
 from hunter_orchestration.scanning.tasks import Question
 from hunter_orchestration.scanning.wire import MX, NS, PTR, TXT, A, Answer
 
@@ -195,16 +195,13 @@ def _first_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable)
 def _selectors_of(found: Gathered, table: ProviderTable, kinds: tuple[str, ...]) -> dict[str, None]:
     """Selectors of the services the domain shows, senders among them only when the mailbox's own gave nothing."""
     chosen: dict[str, None] = {}
-    for service in table.services:
-        if not service.selectors or service.kind not in kinds or service.provider in _SENDING:
+    of_mx = {table.match("mx", host) for _, host in found.mx.records}
+    for service in table.with_selectors:
+        if service.kind not in kinds or service.provider in _SENDING:
             continue
-        if service.name in found.tells.by or _has_mx(found, table, service):
+        if service.name in found.tells.by or service in of_mx:
             chosen.update(dict.fromkeys(service.selectors))
     return chosen
-
-
-def _has_mx(found: Gathered, table: ProviderTable, service: Service) -> bool:
-    return any(table.match("mx", host) is service for _, host in found.mx.records)
 
 
 def _more_selectors(found: Gathered, table: ProviderTable) -> list[str]:

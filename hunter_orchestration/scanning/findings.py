@@ -103,8 +103,8 @@ def dkim_state(gathered: Gathered) -> str:
 
 
 def _cut(text: str | None) -> str | None:
-    if text is None:
-        return None
+    if not text:
+        return text
     text = text[:MOST_CHARACTERS]
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
@@ -113,14 +113,16 @@ def _evidence(gathered: Gathered) -> list[dict[str, Any]]:
     evidence = []
     left = _MOST_EVIDENCE_CHARACTERS
     for question, answer in gathered.asked:
-        records = []
-        for record in answer.records[:MOST_RECORDS]:
-            text = shown(record, question.qtype)[: min(MOST_CHARACTERS, max(left, 0))]
-            left -= len(text)
-            records.append(text)
+        qtype = question.qtype
+        records: list[str] = []
+        if answer.records:
+            for record in answer.records[:MOST_RECORDS]:
+                text = shown(record, qtype)[: min(MOST_CHARACTERS, max(left, 0))]
+                left -= len(text)
+                records.append(text)
         entry: dict[str, Any] = {
             "name": question.name,
-            "type": TYPE_NAMES.get(question.qtype, str(question.qtype)),
+            "type": TYPE_NAMES[qtype] if qtype in TYPE_NAMES else str(qtype),
             "state": answer.state,
             "records": records,
             "ttl": answer.ttl,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ _FILE = Path(__file__).with_name("providers.yaml")
 _KINDS = ("mailbox", "gateway", "hoster", "sender")
 _CATEGORIES = ("M365", "Google", "Yandex", "Zoho", "Amazon", "SendGrid", "Mailgun", "Other")
 _SUFFIXES = ("mx", "ns", "ptr", "spf", "autodiscover", "dkim")
+_REMEMBERED = 8192
 _KEYS = {"name", "kind", "provider", "txt", "selectors", "grade", "source", "ns_pattern", *_SUFFIXES}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Service:
     """A row of the table. ``provider`` is the category of scoring; ``Hosting`` for a hoster, empty for the rest."""
 
@@ -38,6 +39,9 @@ class Service:
 class ProviderTable:
     """The rows by what they are recognised by.
 
+    ``match(where, host)`` is the service a name belongs to, or None; ``where`` is one of mx, ns, ptr, spf,
+    autodiscover, dkim.
+
     Raises:
         PermanentError: a row is wrong; the message names it and the reason.
     """
@@ -45,6 +49,8 @@ class ProviderTable:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.services: list[Service] = []
         self.by: dict[str, dict[str, Service]] = {name: {} for name in _SUFFIXES}
+        # The same few thousand hosts serve most domains.
+        self.match = lru_cache(_REMEMBERED)(self._match)
         self.patterns: list[tuple[re.Pattern[str], Service]] = []
         for row in document.get("services", []):
             self._add(row)
@@ -52,6 +58,8 @@ class ProviderTable:
         self.first_selectors: tuple[str, ...] = tuple(map(str, selectors.get("first", ())))
         self.more_selectors: tuple[str, ...] = tuple(map(str, selectors.get("then", ())))
         self.verifying = [(start, service) for service in self.services for start in service.txt]
+        self._verifications = tuple(start for start, _ in self.verifying)
+        self.with_selectors = [service for service in self.services if service.selectors]
 
     def _add(self, row: Mapping[str, Any]) -> None:
         name = str(row.get("name", "?"))
@@ -82,8 +90,7 @@ class ProviderTable:
         if "ns_pattern" in row:
             self.patterns.append((re.compile(rf"(?:.*\.)?{row['ns_pattern']}"), service))
 
-    def match(self, where: str, host: str) -> Service | None:
-        """The service a name belongs to. ``where`` is one of mx, ns, ptr, spf, autodiscover, dkim."""
+    def _match(self, where: str, host: str) -> Service | None:
         table = self.by[where]
         name = host.rstrip(".")
         while name:
@@ -101,6 +108,8 @@ class ProviderTable:
         """Services whose verification records are among the TXT records."""
         found: list[Service] = []
         for text in texts:
+            if not text.startswith(self._verifications):
+                continue
             for start, service in self.verifying:
                 if text.startswith(start) and service not in found:
                     found.append(service)

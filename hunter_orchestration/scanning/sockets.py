@@ -10,6 +10,7 @@ import os
 import selectors
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from hunter_orchestration.scanning.resolvers import Resolver
 from hunter_orchestration.scanning.timers import Timers
@@ -81,7 +82,9 @@ class Sockets:
         family = socket.AF_INET6 if ":" in resolver.address.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM)
         sock.setblocking(False)
-        sock.connect((resolver.address.host, resolver.address.port))
+        # Without a network there is no way there; sending fails then, and counts as the silence that it is.
+        with suppress(OSError):
+            sock.connect((resolver.address.host, resolver.address.port))
         fd = sock.fileno()
         self.of[fd] = sock, resolver
         self._sent[fd] = 0

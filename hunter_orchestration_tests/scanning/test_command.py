@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import typer
 from typer.testing import CliRunner
 
 from hunter_orchestration.commands import scanning
-from hunter_orchestration_tests.scanning.dns_server import serving
+from hunter_orchestration_tests.scanning.dns_server import rcode, serving
 
 app = typer.Typer()
 app.callback()(lambda: None)
@@ -48,8 +49,64 @@ def test_the_card_reads_and_names_what_stayed_unknown() -> None:
     with serving(records=SPF | {"firma.example": GOOGLE}) as server:
         done = CliRunner().invoke(app, ["scan", "firma.example", "--dns", server.address])
     assert done.exit_code == 0
-    for text in ("firma.example", "Google Workspace", "found: aspmx.l.google.com", "valid, ~all"):
+    for text in (
+        "firma.example",
+        "Google Workspace",
+        "1 aspmx.l.google.com",
+        "valid, others are marked (~all), 1 of 10 lookups",
+        "v=spf1 include:_spf.google.com ~all",
+        "no record",
+        f"by {server.address}",
+    ):
         assert text in done.stdout
+
+
+def test_the_card_marks_what_is_good_weak_wrong_and_unknown() -> None:
+    key = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQ"
+    records = {
+        "guclu.example": ["MX 0 guclu-example.mail.protection.outlook.com.", 'TXT "v=spf1 -all"'],
+        "_dmarc.guclu.example": ['TXT "v=DMARC1; p=reject"'],
+        "selector1._domainkey.guclu.example": [f'TXT "v=DKIM1; p={key}"'],
+        "zayif.example": ["MX 0 .", 'TXT "v=spf1 +all"', 'TXT "v=spf1 -all"'],
+        "_dmarc.zayif.example": ['TXT "v=DMARC1; p=quarantine; pct=10"'],
+        "yarim.example": ["A 192.0.2.7", 'TXT "v=spf1 ipv4:192.0.2.1 -all"'],
+        "_dmarc.yarim.example": ['TXT "v=DMARC1; p=rejct"'],
+    }
+    with serving(records=records, special={"bozuk.example": rcode(2)}) as server:
+        arguments = [
+            "scan",
+            "guclu.example",
+            "zayif.example",
+            "yarim.example",
+            "bozuk.example",
+            "--dns",
+            server.address,
+        ]
+        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    cards = {card.split()[0]: " ".join(card.split()) for card in done.stdout.strip().split("\n\n")}
+    assert "SPF ✓ valid, others are refused (-all)" in cards["guclu.example"]
+    assert "DMARC ✓ what fails is refused (p=reject)" in cards["guclu.example"]
+    assert "DKIM ✓ 1 usable key" in cards["guclu.example"]
+    assert "takes no mail, and says so (null MX)" in cards["zayif.example"]
+    assert "SPF ✗ void: more than one record" in cards["zayif.example"]
+    assert "DMARC ! what fails goes to junk (p=quarantine), for 10 % of it" in cards["zayif.example"]
+    assert "no MX record, mail goes to the domain's own address" in cards["yarim.example"]
+    assert "SPF ✗ void: a mistake in the record" in cards["yarim.example"]
+    assert "DMARC ✗ void: the record is malformed" in cards["yarim.example"]
+    assert "SPF ? unknown (servfail)" in cards["bozuk.example"]
+    assert "bozuk.example: servfail" in cards["bozuk.example"]
+    assert "✗" not in cards["bozuk.example"]
+
+
+def test_a_silent_resolver_is_told_as_such_and_fails_the_command() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    done = CliRunner().invoke(app, ["scan", "firma.example", "--json", "--dns", address])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["mx_state"] == "unknown"
+    assert f"1 of 1 domains got no answer from {address}" in done.stderr
 
 
 def test_a_fresh_scan_of_the_store_is_shown_and_force_scans_again(sqlite_store: object) -> None:

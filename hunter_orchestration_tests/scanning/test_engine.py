@@ -204,3 +204,14 @@ def test_an_address_that_is_no_resolver_is_refused(text: str) -> None:
 )
 def test_addresses_are_read(text: str, host: str, port: int) -> None:
     assert parse_address(text) == Address(host, port)
+
+
+def test_without_a_way_to_the_resolver_lookups_end_as_unknown() -> None:
+    """A broadcast address is refused by the system at once, as every address is without a network."""
+
+    def task() -> Task[list[Answer]]:
+        return (yield [Question("firma.example", A)])
+
+    with Engine([Address("255.255.255.255")]) as engine:
+        (answer,) = next(iter(engine.run([("x", task())]))).result
+    assert answer.state == "unknown"
