@@ -82,7 +82,7 @@ def test_json_keeps_turkish_letters_and_drops_nul(store: Store) -> None:
 
 
 def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.write() as connection:
+    with pytest.raises(RuntimeError), store.write() as connection:  # noqa: PT012
         write_watermark(connection, "partnercenter", "referrals", "2026-01-01T00:00:00Z")
         raise RuntimeError
     with store.read() as connection:
