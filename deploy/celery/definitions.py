@@ -13,7 +13,7 @@ _QUEUE = {
     "broker": {"env": "DAGSTER_CELERY_BROKER"},
     "backend": {"env": "DAGSTER_CELERY_BACKEND"},
     "config_source": {
-        # A worker that dies hands its step to another after visibility_timeout, so that must be longer than a chunk takes.
+        # A dead worker's step goes to another after visibility_timeout: longer than a chunk takes.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "worker_prefetch_multiplier": 1,

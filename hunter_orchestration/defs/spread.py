@@ -55,13 +55,12 @@ def add_up(context: dg.OpExecutionContext, engine: Engine, counts: list[dict[str
     context.log_event(dg.AssetMaterialization("domain_scans", metadata=dict(total)))
 
 
-def build_spread_job(executor: dg.ExecutorDefinition, config: dict[str, Any] | None = None) -> dg.JobDefinition:
+def build_spread_job(executor: dg.ExecutorDefinition) -> dg.JobDefinition:
     """The job on an executor that reaches several workers."""
 
     @dg.job(
         name=SPREAD,
         executor_def=executor,
-        config=config,
         resource_defs={"engine": Engine()},
         description="Scans what is due, in chunks spread over workers.",
         tags={"hunter/job": SPREAD},
