@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from hunter_orchestration import crash_points
 from hunter_orchestration.scanning.findings import inputs_of
-from hunter_orchestration.scoring.engine import Inputs, Score, score
+from hunter_orchestration.scoring.engine import Inputs, Score, remembered
 from hunter_orchestration.scoring.rules import Rules, rules_in_force
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Connection, Store, leads, runs, scores
+from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import Progress, StageResult, Window, utc_now
 
 _CHUNK = 1000
@@ -59,11 +59,12 @@ def run(
     result.facts["rules_version"] = rules.stamp
     with store.write() as connection:
         result.facts["rescored_for_rules"] = scores.mark_other_rules(connection, rules.stamp, utc_now())
+    scored = remembered(rules)
     done = 0
     for rows in _work(store, window, domains):
         crash_points.reach("before_score")
         with store.write() as connection:
-            _commit(connection, rows, rules, result)
+            _commit(connection, rows, rules, scored, result)
         done += len(rows)
         if progress:
             progress(done, None)
@@ -72,8 +73,9 @@ def run(
 
 def _work(store: Store, window: Window | None, domains: Iterable[str] | None) -> Iterator[Sequence[Any]]:
     if domains is not None:
-        with store.read() as connection:
-            yield scores.of_domains(connection, domains)
+        for names in chunks(dict.fromkeys(domains), _CHUNK):
+            with store.read() as connection:
+                yield scores.of_domains(connection, names)
         return
     after = ""
     while True:
@@ -85,7 +87,13 @@ def _work(store: Store, window: Window | None, domains: Iterable[str] | None) ->
         yield rows
 
 
-def _commit(connection: Connection, rows: Sequence[Any], rules: Rules, result: StageResult) -> None:
+def _commit(
+    connection: Connection,
+    rows: Sequence[Any],
+    rules: Rules,
+    scored: Callable[[Inputs], tuple[str, Score]],
+    result: StageResult,
+) -> None:
     now = utc_now()
     written: list[dict[str, Any]] = []
     moved: list[dict[str, Any]] = []
@@ -95,11 +103,10 @@ def _commit(connection: Connection, rows: Sequence[Any], rules: Rules, result: S
             result.add("unscanned")
             continue
         inputs = inputs_from(row)
-        digest = inputs.digest()
+        digest, outcome = scored(inputs)
         if row["input_hash"] == digest and row["rules_version"] == rules.stamp:
             result.add("unchanged")
             continue
-        outcome = score(inputs, rules)
         result.add("changed")
         has_moved = (row["score"], row["priority"]) != (outcome.score, outcome.priority_category)
         if has_moved:
@@ -137,7 +144,7 @@ def _row(
         "domain": row["domain"],
         "rules_version": rules.stamp,
         "input_hash": digest,
-        "inputs": asdict(inputs),
+        "inputs": inputs.stored(),
         "provider": outcome.provider,
         "score": outcome.score,
         "complete": outcome.complete,
@@ -147,7 +154,7 @@ def _row(
         "commercial_heat": outcome.commercial_heat,
         "priority": outcome.priority_category,
         "priority_label": outcome.priority_label,
-        "breakdown": [asdict(point) for point in outcome.breakdown],
+        "breakdown": [point.stored() for point in outcome.breakdown],
         "scored_at": now,
         "changed_at": now if has_moved or row["score_changed_at"] is None else row["score_changed_at"],
     }

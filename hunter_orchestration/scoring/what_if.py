@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from hunter_orchestration.errors import PermanentError
-from hunter_orchestration.scoring.engine import Inputs, Score, score
+from hunter_orchestration.scoring.engine import Inputs, Score, remembered, score
 from hunter_orchestration.scoring.rules import PROVIDERS, Rules
 from hunter_orchestration.store import Store, scores
 
@@ -62,7 +62,7 @@ def _told(outcome: Score) -> dict[str, Any]:
         "priority": outcome.priority_category,
         "segment": outcome.segment,
         "commercial_segment": outcome.commercial_segment,
-        "breakdown": [asdict(point) for point in outcome.breakdown],
+        "breakdown": [point.stored() for point in outcome.breakdown],
     }
 
 
@@ -113,6 +113,7 @@ def difference(store: Store, new: Rules) -> RulesDifference:
     """Score all leads with other rules without writing anything."""
     table: Counter[tuple[str, str]] = Counter()
     changed_score = 0
+    scored = remembered(new)
     after = ""
     while True:
         with store.read() as connection:
@@ -120,7 +121,7 @@ def difference(store: Store, new: Rules) -> RulesDifference:
         if not rows:
             break
         for row in rows:
-            then = score(Inputs(**row["inputs"]), new)
+            _, then = scored(Inputs(**row["inputs"]))
             table[row["priority"], then.priority_category] += 1
             changed_score += then.score != row["score"]
         after = rows[-1]["domain"]

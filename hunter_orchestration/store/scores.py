@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
 
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.crm import crm_audit, crm_records
@@ -91,13 +92,18 @@ def save(connection: Connection, rows: Sequence[Mapping[str, Any]], moved: Seque
 
 
 def clear_due(connection: Connection, stamps: Mapping[str, datetime]) -> None:
-    """Take companies off the work list, except those that became due again since they were read."""
-    if stamps:
+    """Take companies off the work list, except those that became due again since they were read.
+
+    The stage upstream stamps whole chunks at once, so a statement for each distinct stamp is far less than one a row.
+    """
+    by_stamp: dict[datetime, list[str]] = defaultdict(list)
+    for domain, stamp in stamps.items():
+        by_stamp[stamp].append(domain)
+    for stamp, domains in by_stamp.items():
         connection.execute(
             update(companies)
-            .where(companies.c.domain == bindparam("key"), companies.c.score_due_at == bindparam("stamp"))
-            .values(score_due_at=None),
-            [{"key": domain, "stamp": stamp} for domain, stamp in stamps.items()],
+            .where(companies.c.domain.in_(domains), companies.c.score_due_at == stamp)
+            .values(score_due_at=None)
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from hunter_orchestration.commands import scoring as commands
 from hunter_orchestration.scoring import rules as rules_module
 from hunter_orchestration.scoring import stage
+from hunter_orchestration.scoring.engine import Inputs, score
 from hunter_orchestration.scoring.rules import RulesError, read_rules
 from hunter_orchestration.scoring.what_if import difference
 from hunter_orchestration.settings import load_settings
@@ -26,7 +28,7 @@ from hunter_orchestration.store.tables.scans import scans
 from hunter_orchestration.store.tables.scores import score_history
 from hunter_orchestration.store.tables.scores import scores as scores_table
 from hunter_orchestration.store.work import Window
-from hunter_orchestration_tests.scoring.leads import GUARDED, TUESDAY, UNANSWERED, company_row, keep, scan_row
+from hunter_orchestration_tests.scoring.leads import GUARDED, RULES, TUESDAY, UNANSWERED, company_row, keep, scan_row
 
 SHIPPED = Path(rules_module.__file__).with_name("rules.yaml")
 LATER = TUESDAY + timedelta(hours=1)
@@ -223,6 +225,14 @@ def test_named_companies_are_scored_alone(store: Store) -> None:
     given_two(store)
     assert stage.run(store, load_settings(), domains=["g.example", "gone.example"]).counts["changed"] == 1
     assert company(store)["score_due_at"] is not None
+
+
+def test_what_is_kept_of_inputs_and_points_is_all_of_them() -> None:
+    inputs = Inputs("Local", True, None, False, "none", 5, co_sell=True)
+    assert inputs.stored() == asdict(inputs)
+    assert [point.stored() for point in score(inputs, RULES).breakdown] == [
+        asdict(point) for point in score(inputs, RULES).breakdown
+    ]
 
 
 def test_more_than_one_chunk_is_scored_and_progress_is_told(store: Store) -> None:
