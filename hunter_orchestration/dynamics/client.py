@@ -220,7 +220,8 @@ class DataverseClient:
     ) -> requests.Response:
         url, waited, renewed, failures = self._url(path), 0.0, False, 0
         while True:
-            response, failure = self._send(method, url, body, headers)
+            token = self.bearer()
+            response, failure = self._send(method, url, body, headers, token)
             if response is None:
                 failures += 1
                 if not repeatable or failures >= _ATTEMPTS:
@@ -240,7 +241,7 @@ class DataverseClient:
                         "Sign in again: check that the application user exists in the organisation and is enabled.",
                     )
                 renewed = True
-                self._renew()
+                self._renew(token)
             elif refusal.kind == "throttled":
                 waited += self._wait(refusal, response, waited)
             elif refusal.kind == "passing":
@@ -257,7 +258,7 @@ class DataverseClient:
                 raise CrmRefusedError(refusal)
 
     def _send(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None, token: str
     ) -> tuple[requests.Response | None, str]:
         sent = {
             "Accept": "application/json",
@@ -269,7 +270,6 @@ class DataverseClient:
         if body is not None:
             sent["Content-Type"] = "application/json"
         sent |= dict(headers or {})
-        token = self._bearer()
         self.pace.enter()
         good = False
         try:
@@ -290,12 +290,15 @@ class DataverseClient:
         finally:
             self.pace.leave(good=good)
 
-    def _bearer(self) -> str:
-        # Asked for every request: MSAL keeps the token and renews it just before it ends.
+    def bearer(self) -> str:
+        """The token of the next request: MSAL keeps it and renews it just before it ends."""
         return self._tokens.token()
 
-    def _renew(self) -> None:
-        self._tokens.token(force=True)
+    def _renew(self, refused: str) -> None:
+        """One new token for all workers: the first that was refused asks for it."""
+        with self._lock:
+            if self._tokens.token() == refused:
+                self._tokens.token(force=True)
 
     def _wait(self, refusal: Refusal, response: requests.Response, waited: float) -> float:
         """Hold everybody for as long as asked, or give up when that is longer than our patience."""

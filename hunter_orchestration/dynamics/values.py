@@ -210,19 +210,22 @@ def clip(text: str, length: int | None) -> str:
 
 def plain(value: Any) -> Any:
     """One form for what is equal: whole floats as integers, line ends as LF, empty text as nothing."""
+    if isinstance(value, str):
+        # Nearly every text is plain already, and this runs for every field of every record.
+        if value and "\r" not in value and not value[-1].isspace():
+            return value
+        return value.replace("\r\n", "\n").rstrip() or None
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str):
-        return value.replace("\r\n", "\n").rstrip() or None
     return value
 
 
 def same(ours: Any, theirs: Any) -> bool:
     """Whether two values mean the same in the CRM."""
-    return bool(plain(ours) == plain(theirs))
+    return ours is theirs or bool(plain(ours) == plain(theirs))
 
 
 def hash_of(values: Mapping[str, Any]) -> str:
     """A hash of field values, empty ones left out so that a new empty field changes nothing."""
-    kept = {k: plain(v) for k, v in values.items() if plain(v) is not None}
+    kept = {k: p for k, v in values.items() if (p := plain(v)) is not None}
     return hashlib.sha256(orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]

@@ -94,7 +94,7 @@ def test_a_broken_mapping_stops_the_push_before_anything_is_asked(sqlite_store, 
     world = world_in(sqlite_store, sandbox, mapping_file=own)
     add_companies(world.store, [1])
     world.box.reset_counters()
-    with pytest.raises(MappingError, match="mapping.yaml, line"):
+    with pytest.raises(MappingError, match=r"mapping\.yaml, line"):
         world.push()
     assert world.box.counters().get("dataverse", 0) == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
 from typing import Any
@@ -64,10 +65,8 @@ def machine(box: RunningSandbox) -> type[RuleBasedStateMachine]:
         def push_with_a_lost_answer(self, kind: str, after: int) -> None:
             self.world.box.fault("dataverse", kind, times=1, after=after)
             self.world.retry_now()
-            try:
+            with contextlib.suppress(TransientError):
                 self.world.push()
-            except TransientError:
-                pass
             self.world.box.clear()
             self.pushed = True
             self.world.check(fresh=False)
@@ -96,9 +95,8 @@ def machine(box: RunningSandbox) -> type[RuleBasedStateMachine]:
         @rule(table=st.sampled_from(["account", "contact", "lead"]), first=st.integers(0, 3), second=st.integers(0, 3))
         def merge(self, table: str, first: int, second: int) -> None:
             loser, winner = self.one(table, first), self.one(table, second)
-            if loser is not None and winner is not None and loser is not winner:
-                if loser[f"{table}id"] != winner[f"{table}id"]:
-                    self.world.sales.merge(table, loser[f"{table}id"], winner[f"{table}id"])
+            if loser is not None and winner is not None and loser[f"{table}id"] != winner[f"{table}id"]:
+                self.world.sales.merge(table, loser[f"{table}id"], winner[f"{table}id"])
 
         @precondition(lambda self: self.pushed)
         @rule(end=st.sampled_from(["win", "lose"]), number=st.integers(0, 3))

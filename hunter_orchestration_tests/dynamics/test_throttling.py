@@ -165,9 +165,8 @@ def test_a_sign_in_authority_that_is_away_is_worth_another_run(sqlite_store, san
 @pytest.mark.parametrize("url", ["http://crm.example", "https://user@crm.example", "https://crm.example/path", ""])
 def test_a_token_goes_to_no_plain_or_odd_address(sqlite_store, sandbox, url: str) -> None:  # type: ignore[no-untyped-def]
     world = world_in(sqlite_store, sandbox, dynamics_url=url)
-    add_companies(world.store, [1])
     with pytest.raises(NotReadyError, match="HUNTER_DYNAMICS_URL"):
-        world.push(client=None) if False else world.client()
+        world.client()
 
 
 def test_a_link_to_another_host_is_not_followed(world: World) -> None:
@@ -184,3 +183,21 @@ def test_two_pushes_at_once_one_works_and_the_other_is_told_which(world: World) 
     runs.release_lease(world.store, "dynamics", token)
     assert world.push(run_id="run-8").counts["created"] == 4
     world.settles()
+
+
+def test_a_certificate_signs_in_as_well_as_a_secret(sqlite_store, sandbox, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.x509.oid import NameOID
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hunter.example")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), NOW, NOW)
+    certificate = builder.not_valid_after(NOW + timedelta(days=1)).sign(key, hashes.SHA256())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path / "hunter.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + pem)
+    world = world_in(sqlite_store, sandbox, client_secret="", client_certificate=path)
+    add_companies(world.store, [1])
+    assert world.push().counts["created"] == 4

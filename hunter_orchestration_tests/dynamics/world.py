@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import requests
 from sqlalchemy import insert, update
 
 from hunter_orchestration.dynamics import stage
