@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from hunter_orchestration.companies.domains import email_address, email_hash
+from hunter_orchestration.companies.domains import company_domain, email_address, email_hash
 from hunter_orchestration.companies.naming import clean, is_a_name
 from hunter_orchestration.store.company_evidence import PARTNER_CENTER
 from hunter_orchestration.store.leads import shown
@@ -73,6 +73,7 @@ def company_row(domain: str, existing: Row | None, evidence: Evidence, now: date
         "website": website,
         "tenant_id": tenant_id,
         "tenant_source": tenant_source,
+        "tenant_name": _tenant_name(evidence),
         "sources": _sources(evidence) or (existing or {}).get("sources") or {},
         "edited": edited or None,
         "referral_count": len(evidence.referrals),
@@ -169,6 +170,17 @@ def _address(evidence: Evidence) -> dict[str, Any] | None:
     for row in evidence.mentions:
         if text := clean(row["fields"].get("address")):
             return {"line1": text}
+    return None
+
+
+def _tenant_name(evidence: Evidence) -> str | None:
+    """The tenant that an address of a contact names: evidence of a Microsoft 365 tenant, never of a company."""
+    people = [person for row in evidence.referrals for person in row["contacts"] or ()]
+    people += [row["contact"] for row in evidence.mentions if row["contact"]]
+    for person in people:
+        address = person.get("email")
+        if address and "onm" in address.lower() and (tenant := company_domain(address).tenant):
+            return tenant
     return None
 
 

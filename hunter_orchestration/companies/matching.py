@@ -10,7 +10,7 @@ from typing import Any
 from rapidfuzz import fuzz, process
 
 from hunter_orchestration.companies.naming import is_a_name, matching_key
-from hunter_orchestration.store import Store, companies, leads, referrals
+from hunter_orchestration.store import Connection, Store, companies, leads, referrals
 
 LEAST_SIMILARITY = 70.0
 _DRAWN = 60
@@ -81,7 +81,21 @@ def suggestions(store: Store, referral_id: str, limit: int = 5) -> list[Suggesti
     """Companies a stored referral may belong to, best first; none for an unknown referral."""
     with store.read() as connection:
         row: Any = referrals.one(connection, referral_id)
-    return [] if row is None else Matcher(store).similar(row["company_name"], row["country"], limit)
+        if row is None:
+            return []
+        together = _of_engagement(connection, row)
+    known = {found.domain for found in together}
+    similar = Matcher(store).similar(row["company_name"], row["country"], limit + len(known))
+    return [*together, *(found for found in similar if found.domain not in known)][:limit]
+
+
+def _of_engagement(connection: Connection, row: Any) -> list[Suggestion]:
+    """The companies of referrals that share the engagement: they belong together, whatever they are called."""
+    if not row["engagement_id"]:
+        return []
+    named = [other["company_domain"] for other in referrals.of_engagement(connection, row["engagement_id"])]
+    found = companies.by_domain(connection, [domain for domain in named if domain])
+    return [Suggestion(domain, company["name"], company["country"], 100) for domain, company in sorted(found.items())]
 
 
 @lru_cache(maxsize=1)

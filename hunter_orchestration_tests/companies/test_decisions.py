@@ -154,3 +154,10 @@ def test_a_new_company_is_suggested_at_once(sqlite_store: Store) -> None:
     assert Matcher(sqlite_store).similar("Kaya Tekstil", "TR") == []
     add_lead(sqlite_store, {"domain": "kaya.com.tr", "company": "Kaya Tekstil"}, "api")
     assert [found.domain for found in Matcher(sqlite_store).similar("Kaya Tekstil", "TR")] == ["kaya.com.tr"]
+
+
+def test_referrals_of_one_engagement_are_suggested_each_others_company(sqlite_store: Store) -> None:
+    pair = {"engagement_id": "10000000-0000-4000-8000-000000000001"}
+    keep(sqlite_store, [referral(1, company_name="?", **pair), referral(2, "a@firma.com.tr", **pair)])
+    stage.run(sqlite_store)
+    assert [(found.domain, found.similarity) for found in suggestions(sqlite_store, ONE)] == [("firma.com.tr", 100)]

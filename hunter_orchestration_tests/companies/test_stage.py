@@ -176,6 +176,14 @@ def test_a_stated_tenant_is_kept_with_its_source(store: Store) -> None:
     assert (found["tenant_id"], found["tenant_source"]) == ("11111111-2222-3333-4444-555555555555", "api")
 
 
+def test_a_tenants_initial_domain_is_kept_as_evidence_and_makes_no_company(store: Store) -> None:
+    keep(store, [referral(1, "ada@contoso.onmicrosoft.com", "ada@contoso.com.tr"), referral(2, "x@y.onmicrosoft.com")])
+    counts = stage.run(store).counts
+    assert (counts["created"], counts["needs_domain"]) == (1, 1)
+    found = company(store, "contoso.com.tr")
+    assert (found["tenant_name"], found["tenant_id"]) == ("contoso.onmicrosoft.com", None)
+
+
 def test_many_referrals_are_taken_in_chunks_without_loss(sqlite_store: Store) -> None:
     keep(sqlite_store, [referral(number, f"a@firma{number % 700}.com.tr") for number in range(2500)])
     counts = stage.run(sqlite_store).counts

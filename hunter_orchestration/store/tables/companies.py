@@ -30,6 +30,7 @@ companies = Table(
     Column("website", Text),
     Column("tenant_id", Text, comment="stated by a business source"),
     Column("tenant_source", Text),
+    Column("tenant_name", Text, comment="initial domain of a tenant that a contact's address names; evidence only"),
     Column("sources", Json, nullable=False, comment="which sources named this company, with first and last time"),
     Column("edited", Json, comment="fields a person set, which no source overwrites"),
     Column("referral_count", Integer, nullable=False, server_default="0"),

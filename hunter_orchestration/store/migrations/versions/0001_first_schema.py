@@ -42,6 +42,12 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.Text(), nullable=True, comment="stated by a business source"),
         sa.Column("tenant_source", sa.Text(), nullable=True),
         sa.Column(
+            "tenant_name",
+            sa.Text(),
+            nullable=True,
+            comment="initial domain of a tenant that a contact's address names; evidence only",
+        ),
+        sa.Column(
             "sources",
             types.Json(),
             nullable=False,
