@@ -12,6 +12,7 @@ import pytest
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
+from hunter_orchestration_tests.faults.page import FaultsPage
 from hunter_orchestration_tests.postgresql import fresh_database, running_server
 
 
@@ -62,6 +63,18 @@ def sqlite_store(tmp_path: Path) -> Iterator[Store]:
     upgrade(opened)
     yield opened
     opened.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The page of faults is written by the suite alone."""
+    parser.addoption("--faults-page", type=Path, help="write which faults were survived in this run to this file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that gathers the results writes the page; workers of pytest-xdist don't."""
+    path = config.getoption("--faults-page")
+    if path is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FaultsPage(path))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
