@@ -115,10 +115,12 @@ def _scanned(
         for findings in stream:
             if extended:
                 from hunter_orchestration.scanning.extended import details_of
+                from hunter_orchestration.scanning.rows import settled
 
-                findings = findings | {"extended": details_of(settings, findings)}
-                tenant = findings["extended"]["tenant"]
-                findings["tenant_id"] = tenant["facts"].get("tenant_id") or findings["tenant_id"]
+                details = details_of(settings, findings)
+                tenant_id = details["tenant"]["facts"].get("tenant_id") or findings["tenant_id"]
+                findings = settled(findings, tenant_id) or findings
+                findings = findings | {"extended": details, "tenant_id": tenant_id}
             told += 1
             yield findings
         if engine.lookups and not any(resolver.answered for resolver in engine.resolvers):

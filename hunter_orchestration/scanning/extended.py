@@ -15,12 +15,12 @@ from typing import Any
 
 from hunter_orchestration.scanning import lookup_services
 from hunter_orchestration.scanning.engine import Engine
-from hunter_orchestration.scanning.rows import tenant_agrees
+from hunter_orchestration.scanning.rows import settled, tenant_agrees
 from hunter_orchestration.scanning.scanner import engine_of
 from hunter_orchestration.scanning.tasks import Question, Task
 from hunter_orchestration.scanning.wire import DNSKEY, DS, SOA, TXT, Answer
 from hunter_orchestration.settings import Settings
-from hunter_orchestration.store import Store
+from hunter_orchestration.store import Connection, Store, leads
 from hunter_orchestration.store import scans as scan_queries
 from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import Progress, StageResult, utc_now
@@ -111,6 +111,18 @@ def _store(
             agrees = tenant_id is not None and tenant_agrees(scans[domain]["findings"])
             if scan_queries.set_tenant(connection, domain, tenant_id, agrees):
                 scan_queries.mark_for_scoring(connection, [domain], now)
+            findings = settled(scans[domain]["findings"], tenant_id)
+            if findings is not None:
+                _move(connection, scans[domain], findings, now)
+
+
+def _move(connection: Connection, scan: Mapping[str, Any], findings: Mapping[str, Any], now: datetime) -> None:
+    domain = scan["domain"]
+    change = {"domain": domain, "at": now, "kind": "provider", "old": scan["provider"], "new": findings["provider"]}
+    scan_queries.set_provider(connection, scan["id"], findings)
+    scan_queries.add_changes(connection, [change])
+    scan_queries.mark_for_scoring(connection, [domain], now)
+    leads.refresh(connection, [domain])
 
 
 def _registration_changes(domain: str, old: Any, new: Detail, now: datetime) -> list[dict[str, Any]]:

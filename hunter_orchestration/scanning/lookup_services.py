@@ -47,7 +47,10 @@ def _fetched(url: str, accept: str) -> tuple[int, Any] | str:
 
 def tenant(authority: str, domain: str) -> Detail:
     """The Microsoft Entra tenant a domain belongs to, by OpenID discovery (contract: 200 with the GUID in ``issuer``,
-    400 invalid_tenant when it belongs to none)."""
+    400 invalid_tenant when it belongs to none).
+
+    Whether sign-in is managed or federated is not in that document, nor is it asked elsewhere: ``sign_in`` says so.
+    """
     if not authority:
         return {"state": "not_configured", "facts": {}}
     url = f"{authority}/{quote(domain)}/v2.0/.well-known/openid-configuration"
@@ -62,7 +65,12 @@ def tenant(authority: str, domain: str) -> Detail:
     match = _GUID.search(str(document.get("issuer", ""))) if status == 200 else None
     if match is None:
         return _unknown(f"HTTP {status}")
-    facts = {"tenant_id": match[0].lower(), "region": document.get("tenant_region_scope")}
+    facts = {
+        "tenant_id": match[0].lower(),
+        "region": document.get("tenant_region_scope"),
+        "cloud": document.get("cloud_instance_name"),
+        "sign_in": "unknown",
+    }
     return {"state": "found", "facts": facts}
 
 

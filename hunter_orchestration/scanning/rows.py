@@ -22,6 +22,26 @@ def tenant_agrees(findings: Findings) -> bool:
     return findings["provider"] == "M365" or bool(findings["tells"].get(_M365))
 
 
+def settled(findings: Findings, tenant_id: str | None) -> dict[str, Any] | None:
+    """Findings whose mailbox a discovered tenant settles, or None when it settles nothing.
+
+    Behind a gateway, Microsoft 365 needs two tells that agree; a tenant is one, beside a verification or an SPF
+    include. Alone it proves nothing: many who hold their mail elsewhere have one.
+    """
+    kinds = findings["tells"].get(_M365)
+    if tenant_id is None or not kinds or not findings["gateway"] or findings["provider"] not in ("Unknown", "Local"):
+        return None
+    evidence = sorted({*kinds, "tenant"})
+    return {
+        **findings,
+        "provider": "M365",
+        "service": _M365,
+        "provider_evidence": evidence,
+        "provider_certain": True,
+        "tells": {**findings["tells"], _M365: evidence},
+    }
+
+
 def row_of(findings: Findings, *, fresh: timedelta, unknown: timedelta, old: Scan | None) -> dict[str, Any]:
     """The row of ``scans`` for findings, ``is_current`` still to be decided.
 
@@ -30,6 +50,7 @@ def row_of(findings: Findings, *, fresh: timedelta, unknown: timedelta, old: Sca
     """
     span = fresh if findings["complete"] else unknown
     tenant_id = old["tenant_id"] if old is not None else None
+    findings = settled(findings, tenant_id) or findings
     spf = findings["spf"]
     return {
         "domain": findings["domain"],

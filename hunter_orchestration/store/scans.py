@@ -168,6 +168,13 @@ def set_tenant(connection: Connection, domain: str, tenant_id: str | None, agree
     return done.rowcount > 0
 
 
+def set_provider(connection: Connection, scan_id: int, findings: Mapping[str, Any]) -> None:
+    """Note on a scan who holds the mailboxes, when something beside the core set settled it later."""
+    connection.execute(
+        update(scans).where(scans.c.id == scan_id).values(provider=findings["provider"], findings=dict(findings))
+    )
+
+
 def prune(connection: Connection, before: datetime, limit: int = 5000) -> int:
     """Drop superseded scans older than a time, at most ``limit``; returns how many. Current ones always stay."""
     old = select(scans.c.id).where(scans.c.scanned_at < before, scans.c.is_current.is_(False)).limit(limit)

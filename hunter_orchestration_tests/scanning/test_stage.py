@@ -178,7 +178,7 @@ def test_a_domain_that_never_answered_is_kept_as_unknown_for_a_short_time(store:
     with store.read() as connection:
         row = scans.current(connection, "a.example")
     assert row is not None
-    assert inputs_of(row) == {
+    assert inputs_of(dict(row)) == {
         "provider": "Unknown",
         "mx": None,
         "spf": None,
@@ -309,6 +309,7 @@ def test_the_extended_set_is_stored_by_kind_and_a_tenant_counts_where_mail_agree
         row = scans.current(connection, "a.example")
         changes = [change["new"] for change in scans.changes(connection, "a.example")]
     assert (a["tenant"]["state"], a["tenant"]["facts"]["tenant_id"]) == ("found", TENANT)
+    assert (a["tenant"]["facts"]["region"], a["tenant"]["facts"]["sign_in"]) == ("EU", "unknown")
     assert b["tenant"]["state"] == "absent"
     assert (a["registration"]["facts"]["registrar"], a["registration"]["facts"]["name_servers"]) == (
         "Kayıt A.Ş.",
@@ -320,6 +321,35 @@ def test_the_extended_set_is_stored_by_kind_and_a_tenant_counts_where_mail_agree
     assert row is not None
     assert (row["tenant_id"], row["tenant_agrees"], row["provider"]) == (TENANT, True, "Google")
     assert any(text.startswith("expires ") for text in changes)
+
+
+def test_behind_a_gateway_a_tenant_is_the_second_tell_of_microsoft_365(store: Store) -> None:
+    """A verification alone outlives a move; together with a tenant it places the mailboxes, and stays so."""
+    given_companies(store, "a.example", "b.example")
+    behind = ["MX 10 eu-smtp-inbound-1.mimecast.com.", 'TXT "MS=ms12345678"']
+    with serving(records={"a.example": behind, "b.example": behind}) as server, services() as base:
+        settings = settings_for(server, authority_url=base, rdap_url=f"{base}/rdap")
+        stage.run(store, settings)
+        with store.read() as connection:
+            before = scans.currents(connection, ["a.example", "b.example"])
+        with store.write() as connection:
+            connection.execute(update(companies).values(score_due_at=None))
+        stage.run(store, settings, domains=["a.example", "b.example"], force=True, extended=True)
+        with store.read() as connection:
+            after = scans.currents(connection, ["a.example", "b.example"], findings=True)
+            (change,) = [row for row in scans.changes(connection, "a.example") if row["kind"] == "provider"]
+            shown = dict(connection.execute(select(leads_table.c.domain, leads_table.c.provider)).tuples().all())
+        stage.run(store, settings, domains=["a.example"], force=True)
+        with store.read() as connection:
+            again = scans.current(connection, "a.example")
+            moves = [row for row in scans.changes(connection, "a.example") if row["kind"] == "provider"]
+    assert {row["provider"] for row in before.values()} == {"Unknown"}
+    assert (after["a.example"]["provider"], after["b.example"]["provider"]) == ("M365", "Unknown")
+    assert after["a.example"]["findings"]["provider_evidence"] == ["tenant", "txt"]
+    assert (change["kind"], change["old"], change["new"]) == ("provider", "Unknown", "M365")
+    assert (shown["a.example"], company(store, "a.example")["score_due_at"] is not None) == ("M365", True)
+    assert again is not None
+    assert (again["provider"], len(moves)) == ("M365", 1)
 
 
 def test_turkish_registrations_are_unknown_without_a_server_of_our_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from typing import Any
 
 import dns.edns
 import dns.flags
@@ -65,7 +66,7 @@ def test_a_query_reads_in_dnspython_as_what_was_asked() -> None:
         ("SRV", ["1 2 443 sip.firma.example."], [(1, 2, 443, "sip.firma.example")]),
     ],
 )
-def test_records_read_as_in_dnspython(kind: str, records: list[str], expected: list[object]) -> None:
+def test_records_read_as_in_dnspython(kind: str, records: list[str], expected: list[Any]) -> None:
     answer = parsed(response(kind, *records), dns.rdatatype.from_text(kind))
     assert answer.state == "found"
     assert sorted(answer.records) == sorted(expected)
@@ -120,7 +121,7 @@ def test_the_resolvers_own_explanation_of_a_failure_is_kept(code: int, reason: s
     query.id = 7
     message = dns.message.make_response(query)
     message.set_rcode(dns.rcode.SERVFAIL)
-    message.use_edns(0, options=[dns.edns.EDEOption(code, "as it says")])
+    message.use_edns(0, options=[dns.edns.EDEOption(dns.edns.EDECode(code), "as it says")])
     assert parsed(message.to_wire(), wire.MX).reason == reason
 
 
