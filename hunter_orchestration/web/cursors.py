@@ -7,6 +7,7 @@ import binascii
 import hashlib
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import UnionType
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ import orjson
 from hunter_orchestration.web.problems import ProblemError
 
 _LONGEST = 4000
+_GREATEST = 2**63 - 1
 
 
 def encode(of: object, place: tuple[Any, ...], direction: str = "n") -> str:
@@ -28,8 +30,11 @@ def encode(of: object, place: tuple[Any, ...], direction: str = "n") -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def decode(cursor: str, of: object, places: int) -> tuple[str, tuple[Any, ...]]:
+def decode(cursor: str, of: object, *kinds: type | UnionType) -> tuple[str, tuple[Any, ...]]:
     """Direction and place of a cursor.
+
+    Args:
+        kinds: what each part of the place must be.
 
     Raises:
         ProblemError: 400 when it is no cursor, or one of another list.
@@ -44,7 +49,11 @@ def decode(cursor: str, of: object, places: int) -> tuple[str, tuple[Any, ...]]:
         values = tuple(_typed(value) for value in place)
     except (ValueError, TypeError, binascii.Error, ArithmeticError):
         raise stale from None
-    if identity != _identity(of) or direction not in ("n", "p") or len(values) != places:
+    if identity != _identity(of) or direction not in ("n", "p") or len(values) != len(kinds):
+        raise stale
+    if not all(
+        isinstance(value, kind) and not isinstance(value, bool) for value, kind in zip(values, kinds, strict=True)
+    ):
         raise stale
     return direction, values
 
@@ -80,6 +89,8 @@ def _typed(value: Any) -> Any:
                 raise ValueError("no amount")
             return amount
         raise ValueError("unknown kind of place")
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, int) and abs(value) > _GREATEST:
+        raise ValueError("too large")
+    if value is None or isinstance(value, str | int):
         return value.replace("\x00", "") if isinstance(value, str) else value
     raise ValueError("unknown kind of place")

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
+from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ def _clean(text: str) -> str:
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 Line = Annotated[str, Field(max_length=300), AfterValidator(_clean)]
 LongText = Annotated[str, Field(max_length=5000), AfterValidator(_clean)]
+Number = Annotated[int, Path(ge=1, le=2**53 - 1)]
+"""An id in an address: no larger than JavaScript counts."""
 Domain = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_clean)]
 
 

@@ -104,5 +104,6 @@ class Engine:
         if "statuses" in filter:
             runs = [run for run in runs if run["status"] in filter["statuses"]]
         if cursor is not None:
-            runs = [run for run in runs if run["number"] < self.runs[cursor]["number"]]
+            last = self.runs.get(cursor, {"number": 0})["number"]
+            runs = [run for run in runs if run["number"] < last]
         return runs[:limit]

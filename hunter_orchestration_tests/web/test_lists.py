@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import random
 from datetime import timedelta
 from functools import cmp_to_key
@@ -13,6 +15,7 @@ from hunter_orchestration.store import Store, lead_counting, lead_queries
 from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.tables.leads import COUNTED
 from hunter_orchestration.store.tables.leads import leads as table
+from hunter_orchestration.web import cursors
 from hunter_orchestration_tests.web.conftest import ClientFactory
 from hunter_orchestration_tests.web.seeding import NOW, lead, put, random_lead
 
@@ -197,6 +200,15 @@ def test_a_cursor_of_another_list_is_refused(client_for: ClientFactory, sqlite_s
     ):
         answer = client.get(f"/api/v1/leads?{query}")
         assert (answer.status_code, answer.json()["code"]) == (400, "stale_cursor")
+
+
+@pytest.mark.parametrize("sort", ["name", "score", "deal_value", "first_seen_at", "country"])
+@pytest.mark.parametrize("value", ["x", 10**30, {"t": "x"}, {"d": "NaN"}, [1], True, {"t": "2026-01-01T00:00:00"}])
+def test_a_forged_cursor_is_refused(client: Any, sort: str, value: Any) -> None:
+    identity = cursors.identity([{}, sort, "asc"])
+    forged = base64.urlsafe_b64encode(json.dumps([identity, "n", [value, 1, "a"]]).encode()).decode().rstrip("=")
+    answer = client.get("/api/v1/leads", params={"sort": sort, "cursor": forged})
+    assert answer.status_code == (200 if sort in ("name", "country") and value == "x" else 400)
 
 
 def test_an_unchanged_list_answers_304_and_a_changed_one_does_not(client_for: ClientFactory, store: Store) -> None:

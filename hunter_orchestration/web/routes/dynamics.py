@@ -235,7 +235,7 @@ def list_bulk(hunter: Hunter, _person: Viewer) -> BulkList:
 
 
 @router.get("/bulk/{bulk_id}", summary="One action over many leads")
-def one_bulk(hunter: Hunter, _person: Viewer, bulk_id: int) -> models.Bulk:
+def one_bulk(hunter: Hunter, _person: Viewer, bulk_id: models.Number) -> models.Bulk:
     """How far it is: done, failed, left."""
     with hunter.read() as connection:
         row = page_state.bulk(connection, bulk_id)
@@ -245,7 +245,9 @@ def one_bulk(hunter: Hunter, _person: Viewer, bulk_id: int) -> models.Bulk:
 
 
 @router.post("/bulk/{bulk_id}/cancel", summary="Cancel an action over many leads")
-def cancel_bulk(hunter: Hunter, _person: Seller, bulk_id: int, _body: models.Nothing | None = None) -> models.Bulk:
+def cancel_bulk(
+    hunter: Hunter, _person: Seller, bulk_id: models.Number, _body: models.Nothing | None = None
+) -> models.Bulk:
     """Stop an action; what is done stays done. An action that is over stays as it was."""
     with hunter.store.write() as connection:
         page_state.change_bulk(connection, bulk_id, state="cancelled", finished_at=utc_now())
@@ -260,7 +262,7 @@ def _records(hunter: Context, query: Listed, states: tuple[str, ...]) -> RecordL
     identity = ["records", states]
     after: Any = None
     if query.cursor is not None:
-        _direction, after = cursors.decode(query.cursor, identity, 2)
+        _direction, after = cursors.decode(query.cursor, identity, str, str)
         after = (str(after[0]), str(after[1]))
     with hunter.read() as connection:
         rows = lead_details.crm_listed(connection, states, query.limit + 1, after)
@@ -341,7 +343,7 @@ def differences(hunter: Hunter, _person: Viewer, query: Annotated[Listed, Query(
     """What the last reconciliation found and nobody mended yet."""
     before: int | None = None
     if query.cursor is not None:
-        _direction, place = cursors.decode(query.cursor, "differences", 1)
+        _direction, place = cursors.decode(query.cursor, "differences", int)
         before = int(place[0])
     with hunter.read() as connection:
         rows = page_state.differences(connection, query.limit + 1, before)

@@ -95,7 +95,7 @@ def _import(row: Any, preview: Any = None) -> Import:
     return Import(**values, preview=None if preview is None else Preview.model_validate(preview, from_attributes=True))
 
 
-def _existing(hunter: Context, import_id: int) -> Any:
+def _existing(hunter: Context, import_id: models.Number) -> Any:
     with hunter.read() as connection:
         row = page_state.import_one(connection, import_id)
     if row is None:
@@ -121,7 +121,7 @@ def list_imports(hunter: Hunter, _person: Viewer, query: Annotated[Listed, Query
     """Files with their counts, newest first."""
     before: int | None = None
     if query.cursor is not None:
-        _direction, place = cursors.decode(query.cursor, "imports", 1)
+        _direction, place = cursors.decode(query.cursor, "imports", int)
         before = int(place[0])
     with hunter.read() as connection:
         rows = page_state.imports_listed(connection, query.limit + 1, before)
@@ -133,13 +133,13 @@ def list_imports(hunter: Hunter, _person: Viewer, query: Annotated[Listed, Query
 
 
 @router.get("/{import_id}", summary="One import")
-def one(hunter: Hunter, _person: Viewer, import_id: int) -> Import:
+def one(hunter: Hunter, _person: Viewer, import_id: models.Number) -> Import:
     """How far it is."""
     return _import(_existing(hunter, import_id))
 
 
 @router.get("/{import_id}/preview", summary="First rows of a file")
-def preview(hunter: Hunter, _person: Seller, import_id: int) -> Preview:
+def preview(hunter: Hunter, _person: Seller, import_id: models.Number) -> Preview:
     """The first rows and the columns found."""
     from hunter_orchestration.companies import imports
 
@@ -150,7 +150,7 @@ def preview(hunter: Hunter, _person: Seller, import_id: int) -> Preview:
 
 
 @router.post("/{import_id}/cancel", summary="Stop an import")
-def cancel(hunter: Hunter, _person: Seller, import_id: int, _body: models.Nothing | None = None) -> Import:
+def cancel(hunter: Hunter, _person: Seller, import_id: models.Number, _body: models.Nothing | None = None) -> Import:
     """What was taken in stays; an import that is over stays as it was."""
     from hunter_orchestration.companies import imports
 
@@ -165,7 +165,7 @@ def start(
     person: Seller,
     request: Request,
     response: Response,
-    import_id: int,
+    import_id: models.Number,
     body: StartBody | None = None,
     key: IdempotencyKey = None,
 ) -> Started:
@@ -193,12 +193,12 @@ def start(
 
 
 @router.get("/{import_id}/rejects", summary="Rows of a file that were not taken")
-def rejects(hunter: Hunter, _person: Viewer, import_id: int, query: Annotated[Listed, Query()]) -> RejectList:
+def rejects(hunter: Hunter, _person: Viewer, import_id: models.Number, query: Annotated[Listed, Query()]) -> RejectList:
     """With line number and reason."""
     _existing(hunter, import_id)
     after = 0
     if query.cursor is not None:
-        _direction, place = cursors.decode(query.cursor, ["rejects", import_id], 1)
+        _direction, place = cursors.decode(query.cursor, ["rejects", import_id], int)
         after = int(place[0])
     with hunter.read() as connection:
         rows = page_state.rejects_of(connection, import_id, query.limit + 1, after)
@@ -217,7 +217,7 @@ def rejects(hunter: Hunter, _person: Viewer, import_id: int, query: Annotated[Li
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The file."}},
 )
-def rejects_csv(hunter: Hunter, person: Seller, import_id: int) -> StreamingResponse:
+def rejects_csv(hunter: Hunter, person: Seller, import_id: models.Number) -> StreamingResponse:
     """Every rejected row with line, reason and its cells, to be mended and uploaded again."""
     hunter.limit(person, "export", 6)
     _existing(hunter, import_id)

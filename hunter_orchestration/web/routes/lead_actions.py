@@ -160,7 +160,7 @@ def merge(hunter: Hunter, person: Seller, domain: str, body: MergeBody) -> Merge
 
 
 @router.post("/merges/{merge_id}/undo", summary="Undo a merge")
-def undo(hunter: Hunter, person: Admin, merge_id: int, _body: models.Nothing | None = None) -> Merged:
+def undo(hunter: Hunter, person: Admin, merge_id: models.Number, _body: models.Nothing | None = None) -> Merged:
     """Both companies stand again as before."""
     from hunter_orchestration.companies import decisions
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
@@ -22,6 +23,17 @@ _WARN_DAYS = 3
 _WEEK_DAYS = 7
 _SYNC_DAYS = 14
 _TOP = ("P1", "P2")
+_SORTED = {
+    "priority": int,
+    "score": int,
+    "name": str,
+    "domain": str,
+    "expires_at": datetime | None,
+    "deal_value": Decimal | None,
+    "first_seen_at": datetime,
+    "changed_at": datetime,
+}
+"""What a cursor of these sorts holds; of all others, a text or nothing."""
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", max_length=200)]
 
 
@@ -63,14 +75,9 @@ def list_leads(
             return Response(status_code=304, headers={"ETag": etag})
         after = before = None
         if query.cursor is not None:
-            direction, place = cursors.decode(query.cursor, identity, 3)
-            if not isinstance(place[1], int) or not isinstance(place[2], str):
-                raise ProblemError(400, "stale_cursor", "This page belongs to another list.")
+            direction, place = cursors.decode(query.cursor, identity, _SORTED.get(query.sort, str | None), int, str)
             after, before = (place, None) if direction == "n" else (None, place)
-        try:
-            page = lead_queries.page(connection, wanted, order, query.limit, after=after, before=before)
-        except TypeError:
-            raise ProblemError(400, "stale_cursor", "This page belongs to another list.") from None
+        page = lead_queries.page(connection, wanted, order, query.limit, after=after, before=before)
     response.headers["ETag"] = etag
     items = [shapes.lead(row) for row in page.rows]
     return models.Page[models.Lead].model_construct(

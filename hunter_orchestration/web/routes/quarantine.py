@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from hunter_orchestration.store import page_state
 from hunter_orchestration.store import quarantine as queries
-from hunter_orchestration.web import cursors
+from hunter_orchestration.web import cursors, models
 from hunter_orchestration.web.context import Admin, Hunter, Seller, Viewer
 from hunter_orchestration.web.models import Asked
 from hunter_orchestration.web.problems import not_found
@@ -57,7 +57,7 @@ class QuarantineList(BaseModel):
 class RetryBody(Asked):
     """Which to read again; all open ones when left out."""
 
-    ids: list[int] | None = Field(default=None, max_length=1000)
+    ids: list[Annotated[int, Field(ge=1, le=2**53 - 1)]] | None = Field(default=None, max_length=1000)
 
 
 class Retried(BaseModel):
@@ -72,7 +72,7 @@ def list_quarantine(hunter: Hunter, _person: Viewer, query: Annotated[Quarantine
     identity = ["quarantine", query.state]
     before: Any = None
     if query.cursor is not None:
-        _direction, before = cursors.decode(query.cursor, identity, 2)
+        _direction, before = cursors.decode(query.cursor, identity, datetime, int)
     with hunter.read() as connection:
         rows = page_state.quarantined(connection, query.state, query.limit + 1, before)
         total = page_state.quarantine_total(connection, query.state)
@@ -88,7 +88,7 @@ def list_quarantine(hunter: Hunter, _person: Viewer, query: Annotated[Quarantine
 
 
 @router.get("/{quarantine_id}", summary="One quarantined payload")
-def one(hunter: Hunter, _person: Admin, quarantine_id: int) -> QuarantinedWhole:
+def one(hunter: Hunter, _person: Admin, quarantine_id: models.Number) -> QuarantinedWhole:
     """With the payload as it came, for whoever may see it."""
     with hunter.read() as connection:
         row = queries.one(connection, quarantine_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -17,6 +18,15 @@ from hunter_orchestration.web.problems import flag_off, not_found
 from hunter_orchestration.web.routes.leads import allowed_actions, known_domain
 
 router = APIRouter(prefix="/referrals", tags=["referrals"])
+
+_SORTED = {
+    "updated_at": datetime,
+    "created_at": datetime,
+    "expires_at": datetime | None,
+    "deal_value": Decimal | None,
+    "company_name": str,
+}
+"""What a cursor of each sort holds."""
 
 
 class ReferralListQuery(Asked):
@@ -111,7 +121,7 @@ def list_referrals(
     identity = query.model_dump(mode="json", exclude={"limit", "cursor"})
     after: tuple[Any, str] | None = None
     if query.cursor is not None:
-        _direction, place = cursors.decode(query.cursor, identity, 2)
+        _direction, place = cursors.decode(query.cursor, identity, _SORTED[query.sort], str)
         after = (place[0], str(place[1]))
     with hunter.read() as connection:
         rows = referral_queries.page(

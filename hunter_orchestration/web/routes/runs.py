@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -84,7 +85,7 @@ def list_syncs(hunter: Hunter, _person: Viewer, query: Annotated[SyncListQuery, 
     identity = ["syncs", query.kind]
     before: Any = None
     if query.cursor is not None:
-        _direction, before = cursors.decode(query.cursor, identity, 2)
+        _direction, before = cursors.decode(query.cursor, identity, datetime, int)
     with hunter.read() as connection:
         rows = page_state.syncs(connection, query.kind, query.limit + 1, before)
     shown = rows[: query.limit]

@@ -45,7 +45,7 @@ def save_view(hunter: Hunter, person: Viewer, body: ViewBody) -> models.View:
 
 
 @router.put("/{view_id}", summary="Change a view")
-def change_view(hunter: Hunter, person: Viewer, view_id: int, body: ViewBody) -> models.View:
+def change_view(hunter: Hunter, person: Viewer, view_id: models.Number, body: ViewBody) -> models.View:
     """Rename a view or give it another query."""
     with hunter.store.write() as connection:
         other = page_state.view_named(connection, person.id, body.name)
@@ -58,7 +58,7 @@ def change_view(hunter: Hunter, person: Viewer, view_id: int, body: ViewBody) ->
 
 
 @router.delete("/{view_id}", status_code=204, summary="Drop a view")
-def delete_view(hunter: Hunter, person: Viewer, view_id: int) -> Response:
+def delete_view(hunter: Hunter, person: Viewer, view_id: models.Number) -> Response:
     """Forget a view."""
     with hunter.store.write() as connection:
         if not page_state.delete_view(connection, person.id, view_id):
