@@ -130,7 +130,9 @@ def _spf(entry: Entry, domain: str) -> bool:
 
 
 def _dkim(entry: Entry, domain: str) -> bool:
-    return str(entry["name"]).endswith(f"._domainkey.{domain}")
+    """A selector's record, or the name above all of them: when that is not there, no selector is asked for."""
+    name, above = str(entry["name"]), f"_domainkey.{domain}"
+    return name == above or name.endswith(f".{above}")
 
 
 def _dmarc(entry: Entry, _domain: str) -> bool:

@@ -81,6 +81,12 @@ def test_what_is_not_there_rests_on_everything_that_was_asked() -> None:
     assert told["spf"]["evidence"][0]["records"] == ["v=spf1 mx -all", "site-verification=1"]
 
 
+def test_the_name_above_all_selectors_is_evidence_that_none_is_there() -> None:
+    findings = {**FINDINGS, "evidence": [entry("_domainkey.firma.example", "TXT", state="absent")]}
+    told = explained(Inputs("Local", True, True, False, "reject"), findings)
+    assert names(told["dkim"]) == ["_domainkey.firma.example"]
+
+
 def test_what_is_unknown_rests_on_what_did_not_answer_and_tells_what_it_could_change() -> None:
     told = explained(Inputs("Google", True, True, None, "reject"))
     assert names(told["dkim"]) == ["s3._domainkey.firma.example"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ from typer.testing import CliRunner
 from hunter_orchestration.commands import scoring as commands
 from hunter_orchestration.scoring import rules as rules_module
 from hunter_orchestration.scoring import stage
+from hunter_orchestration.scoring.briefing import briefing
+from hunter_orchestration.scoring.briefing_pdf import pdf
 from hunter_orchestration.scoring.engine import Inputs, score
+from hunter_orchestration.scoring.explanation import evidenced
 from hunter_orchestration.scoring.rules import RulesError, read_rules
 from hunter_orchestration.scoring.what_if import difference
 from hunter_orchestration.settings import load_settings
-from hunter_orchestration.store import Store
+from hunter_orchestration.store import Store, lead_details
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.operations import events
-from hunter_orchestration.store.tables.scans import scans
+from hunter_orchestration.store.tables.scans import scan_changes, scans
 from hunter_orchestration.store.tables.scores import score_history
 from hunter_orchestration.store.tables.scores import scores as scores_table
 from hunter_orchestration.store.work import Window
@@ -288,3 +292,32 @@ def run_command(store: Store, *arguments: str) -> Any:
     app = typer.Typer()
     commands.register(app)
     return CliRunner().invoke(app, list(arguments), env={"HUNTER_DATABASE_URL": str(store.url)})
+
+
+def test_a_scored_lead_of_the_store_is_briefed_printed_and_explained(store: Store) -> None:
+    entries = [{"name": "g.example", "type": "MX", "state": "found", "records": ["1 aspmx.l.google.com"], "ttl": 300}]
+    findings = {"domain": "g.example", "evidence": entries, "dmarc": {"pct": 30}}
+    scan = scan_row("g.example", provider="Google", **{**GUARDED, "findings": findings})
+    keep(store, (company_row("g.example", has_open_co_sell=True), scan))
+    stage.run(store, load_settings())
+    with store.write() as connection:
+        row = {"domain": "g.example", "at": TUESDAY, "kind": "dmarc", "old": "none", "new": "reject"}
+        connection.execute(scan_changes.insert(), [row])
+        connection.execute(update(leads).values(deal_value=Decimal("1250.50"), currency="TRY"))
+    with store.read() as connection:
+        facts = {
+            "lead": dict(lead_details.lead(connection, "g.example") or {}),
+            "company": dict(lead_details.company(connection, "g.example") or {}),
+            "contacts": [],
+            "score": dict(lead_details.score(connection, "g.example") or {}),
+            "scan": dict(lead_details.scan(connection, "g.example") or {}),
+            "scan_changes": [dict(row) for row in lead_details.changes(connection, "g.example")],
+            "referrals": [],
+        }
+    told = briefing(facts, "tr", load_settings(), now=TUESDAY)
+    assert "önce none, şimdi reject" in told["security"]["summary"]
+    assert "yalnızca %30" in told["security"]["summary"]
+    assert "Anlaşma tutarı belirtilmiş: 1.250,50 TRY" in [part["text"] for part in told["potential"]["parts"]]
+    assert pdf(told).startswith(b"%PDF-")
+    points = evidenced(facts["score"]["breakdown"], facts["scan"]["findings"])
+    assert points[0]["evidence"] == entries
