@@ -73,5 +73,7 @@ def test_the_types_of_the_page_hold() -> None:
     tsc = PAGE / "node_modules" / ".bin" / "tsc"
     if shutil.which("npm") and not tsc.exists():
         subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=PAGE, check=True, capture_output=True, timeout=300)
-    done = subprocess.run([str(tsc), "--project", "jsconfig.json"], cwd=PAGE, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [str(tsc), "--project", "jsconfig.json"], cwd=PAGE, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stdout

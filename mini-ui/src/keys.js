@@ -63,7 +63,7 @@ export function startKeys() {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape") {
       if (somethingOpen()) return;
-      if (typing(event.target) && event.target instanceof HTMLElement && event.target.dataset.search) {
+      if (typing(event.target) && event.target instanceof HTMLElement && event.target.dataset.search !== undefined) {
         event.target.blur();
         event.preventDefault();
         return;

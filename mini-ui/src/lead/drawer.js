@@ -90,8 +90,11 @@ export class LeadDrawer extends Part {
     for (const one of rest) one?.toggleAttribute("inert", on);
   }
 
-  /** @param {boolean} [quiet] */
-  async load(quiet = false) {
+  /**
+   * @param {boolean} [quiet] what is on screen stays until the new is there
+   * @param {boolean} [forced] even under the hands of who changed it
+   */
+  async load(quiet = false, forced = false) {
     const domain = this.domain;
     if (domain === null) return;
     this.loading?.abort();
@@ -101,7 +104,7 @@ export class LeadDrawer extends Part {
       const detail = await get(`/leads/${encodeURIComponent(domain)}`, {}, this.loading.signal);
       if (this.domain !== domain) return;
       // Somebody may be reading, comparing or typing in here; what they opened stays open.
-      if (quiet && this.body?.querySelector("form:focus-within, .what-if:focus-within")) return;
+      if (quiet && !forced && this.body?.querySelector("form:focus-within, .what-if:focus-within")) return;
       this.#draw(detail);
     } catch (error) {
       if (movedOn(error) || quiet) return;
@@ -111,7 +114,7 @@ export class LeadDrawer extends Part {
 
   changed() {
     this.dispatchEvent(new Event("changed"));
-    void this.load(true);
+    void this.load(true, true);
   }
 
   /**
