@@ -4,8 +4,6 @@ A step cuts what is due into chunks, each chunk is a step of its own on whicheve
 A chunk only takes companies that are still due, so one that is done twice, after a worker died, changes nothing.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
