@@ -38,7 +38,7 @@ class Settings(BaseSettings):
         "production", description="development polls every 30 s through a sensor, production every 10 min by schedule."
     )
     demo: bool = Field(False, description="Demo mode: the sandbox plays Microsoft's services and DNS on loopback.")
-    sandbox_port: int = Field(8400, ge=1, le=65000, description="First of the sandbox's ports in demo mode; +53 and +80 too.")
+    sandbox_port: int = Field(8400, ge=1, le=65000, description="First port of the demo's sandbox; +53 and +80 too.")
     demo_companies: int = Field(500, ge=1, le=1_000_000, description="Companies in the demo's invented world.")
     database_url: str = Field(
         "",
