@@ -210,10 +210,15 @@ def _span(evidence: Evidence, existing: Row | None, now: datetime) -> tuple[date
 
 
 def _deal_value(opened: Sequence[Row]) -> dict[str, int | float] | None:
+    """Open deals by currency. An engagement is one deal, however many sides see it: its leading referral's counts."""
     sums: dict[str, Decimal] = {}
+    counted: set[str] = set()
     for row in opened:
-        if row["deal_value"] is not None and row["currency"]:
-            sums[row["currency"]] = sums.get(row["currency"], Decimal(0)) + row["deal_value"]
+        engagement = row["engagement_id"] or row["id"]
+        if row["deal_value"] is None or not row["currency"] or engagement in counted:
+            continue
+        counted.add(engagement)
+        sums[row["currency"]] = sums.get(row["currency"], Decimal(0)) + row["deal_value"]
     plain = {
         currency: int(value) if value == value.to_integral_value() else float(value)
         for currency, value in sorted(sums.items())

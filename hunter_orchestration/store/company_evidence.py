@@ -30,6 +30,7 @@ _EVIDENCE = tuple(
     referrals.c[name]
     for name in (
         "id",
+        "engagement_id",
         "domain",
         "company_domain",
         "company_name",

@@ -98,6 +98,14 @@ def test_aggregates_count_every_referral_and_sum_open_deals_by_currency(store: S
     assert found["activity_at"] == DAY + timedelta(minutes=4)
 
 
+def test_an_engagement_seen_from_two_sides_is_one_deal(store: Store) -> None:
+    deal: dict[str, Any] = {"engagement_id": "e", "deal_value": Decimal("75000.5"), "currency": "EUR"}
+    keep(store, [referral(1, "a@firma.com.tr", **deal), referral(2, "a@firma.com.tr", **deal)])
+    stage.run(store)
+    found = company(store, "firma.com.tr")
+    assert (found["open_deal_value"], found["referral_count"]) == ({"EUR": 75000.5}, 2)
+
+
 def test_the_last_open_referral_closing_changes_who_leads_and_asks_for_a_score(store: Store) -> None:
     keep(store, [referral(1, "a@firma.com.tr", category="co_sell")])
     stage.run(store)
