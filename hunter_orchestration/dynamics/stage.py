@@ -186,6 +186,7 @@ def working(
     open_client = connected(settings, client)
     try:
         loaded = load_mapping(settings.mapping_file)
+        _respect_hold(store)
         owner = run_id or f"{actor} on {socket.gethostname()}:{os.getpid()}"
         token = runs.acquire_lease(store, LEASE, owner, LEASE_SECONDS) if lease else 0
         try:
@@ -196,6 +197,9 @@ def working(
                 with store.write() as connection:
                     runs.write_watermark(connection, SOURCE, "organisation", organisation.id)
             yield open_client, organisation, token
+        except ThrottledError as error:
+            _hold(store, error)
+            raise
         finally:
             if lease:
                 runs.release_lease(store, LEASE, token)
@@ -273,6 +277,17 @@ def _facts(client: DataverseClient, result: StageResult) -> dict[str, Any]:
         "limits": {"throttled": client.pace.throttled, "waited_seconds": round(client.pace.waited, 1),
                    "requests_in_window": client.pace.in_window},
     }  # fmt: skip
+
+
+def _respect_hold(store: Store) -> None:
+    """Raises ThrottledError while the organisation's last Retry-After runs: nobody asks it anything meanwhile."""
+    with store.read() as connection:
+        held = runs.read_watermark(connection, SOURCE, "not_before")
+    left = (datetime.fromisoformat(held) - utc_now()).total_seconds() if held is not None else 0.0
+    if left > 0:
+        raise ThrottledError(
+            f"Dynamics asked to be left alone for {left:.0f} more seconds.", "Try again then.", retry_after=left
+        )
 
 
 def _hold(store: Store, error: HunterError) -> None:

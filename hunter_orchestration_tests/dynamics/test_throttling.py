@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from hunter_orchestration.dynamics.pace import LONGEST_WAIT, Pace, read_retry_after
-from hunter_orchestration.dynamics.refusals import NotReadyError, SignInError, UnreachableError
+from hunter_orchestration.dynamics.refusals import NotReadyError, SignInError, ThrottledError, UnreachableError
 from hunter_orchestration.store import runs
 from hunter_orchestration_tests.dynamics.world import World, add_companies, world_in
 
@@ -108,6 +108,8 @@ def test_a_long_retry_after_defers_and_sends_nothing_meanwhile(world: World, wai
     world.box.reset_counters()
     again = world.push()
     assert "throttled" in again.facts
+    with pytest.raises(ThrottledError):
+        world.pull()
     assert world.box.counters().get("dataverse", 0) == 0
     world.check(fresh=False)
     world.settles()
@@ -193,8 +195,10 @@ def test_a_certificate_signs_in_as_well_as_a_secret(sqlite_store, sandbox, tmp_p
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hunter.example")])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), NOW, NOW)
-    certificate = builder.not_valid_after(NOW + timedelta(days=1)).sign(key, hashes.SHA256())
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), NOW, NOW + timedelta(days=1)
+    )
+    certificate = builder.sign(key, hashes.SHA256())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path = tmp_path / "hunter.pem"
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + pem)

@@ -1,0 +1,80 @@
+"""The commands as a person or a script runs them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hunter_orchestration.commands import dynamics
+from hunter_orchestration_tests.dynamics.world import World, add_companies, domain_of
+
+
+@pytest.fixture
+def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs ``hunter dynamics …`` against the world; returns exit status and standard output."""
+    for name, value in world.box.settings().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HUNTER_DATABASE_URL", world.store.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("HUNTER_DYNAMICS_ENABLED", "true")
+    app = typer.Typer()
+    dynamics.register(app)
+    app.callback()(lambda: None)
+
+    def command(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["dynamics", *arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.stdout
+
+    return command
+
+
+def test_check_plan_push_pull_and_reconcile_speak_json(world: World, run: Any) -> None:
+    add_companies(world.store, range(2))
+    status, text = run("check", "--json")
+    assert status == 0
+    assert json.loads(text)["ready"] is True
+    status, text = run("plan", "--json", "--domain", domain_of(1))
+    assert [p["operation"] for p in json.loads(text)] == ["create"] * 4
+    status, text = run("push", "--dry-run", "--json")
+    assert json.loads(text)["counts"]["create"] == 8
+    status, text = run("push", "--json")
+    assert json.loads(text)["counts"]["created"] == 8
+    status, text = run("pull", "--json")
+    assert json.loads(text)["counts"]["read"] >= 8
+    status, text = run("reconcile", "--json")
+    assert (status, json.loads(text)["facts"]["accuracy"]) == (0, 1.0)
+    world.sales.delete("opportunity", "00000000-0000-4000-8000-000000000001")
+    status, text = run("reconcile", "--json")
+    assert (status, json.loads(text)["counts"]["differences"]) == (1, 1)
+    status, text = run("audit", "--domain", domain_of(1))
+    assert {json.loads(line)["outcome"] for line in text.splitlines()} == {"sent", "confirmed"}
+
+
+def test_rejects_and_conflicts_are_listed_and_decided(world: World, run: Any) -> None:
+    add_companies(world.store, [1], referral=False)
+    ids = [world.sales.enter("account", name=n, websiteurl=f"https://{domain_of(1)}") for n in ("A", "B")]
+    world.box.configure("dataverse", refuse_rows=[{"table": "lead", "column": "subject", "message": "Not now."}])
+    run("push", "--json")
+    status, text = run("rejects", "--json")
+    assert [r["error"] for r in json.loads(text)] == ["Not now."]
+    _status, text = run("conflicts", "--json")
+    assert {c["crm_id"] for c in json.loads(text)[0]["candidates"]} == set(ids)
+    world.box.clear("dataverse")
+    assert run("rejects", "--retry")[0] == 0
+    assert run("conflicts", "--choose", f"account:{domain_of(1)}={ids[0]}")[0] == 0
+    counts = json.loads(run("push", "--json")[1])["counts"]
+    assert (counts["adopted"], counts["created"]) == (1, 1)
+    assert json.loads(run("rejects", "--json")[1]) == []
+
+
+def test_tables_are_printed_for_people_and_mistakes_in_one_sentence(world: World, run: Any) -> None:
+    add_companies(world.store, [1])
+    assert "company-00001.example" in run("plan")[1]
+    assert run("push")[0] == 0
+    assert run("qualify", domain_of(1))[0] == 0
+    assert run("qualify", "unknown.example")[0] == 1
+    assert run("setup")[0] == 0
