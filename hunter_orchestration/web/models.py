@@ -227,7 +227,8 @@ class Score(Answered):
     rules_version: str
     scored_at: datetime
     inputs: Any
-    breakdown: Any
+    breakdown: list[dict[str, Any]] = Field(description="Points with text in both languages and evidence; they add up.")
+    reach: dict[str, Any] = Field(description="What the unknown could still make of it: score, categories, unknown.")
 
 
 class SlowFinding(Answered):

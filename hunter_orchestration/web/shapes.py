@@ -114,9 +114,15 @@ def dynamics_status(connection: Connection, settings: Settings, domain: str) -> 
     )
 
 
-def score(row: Row) -> models.Score:
-    """A score."""
-    return models.Score(**{name: row[name] for name in models.Score.model_fields})
+def score(row: Row, scan_row: Row | None, settings: Settings) -> models.Score:
+    """A score, each point with its evidence, and what the unknown could still make of it."""
+    from hunter_orchestration.scoring import explanation, rules, what_if
+
+    values = {name: row[name] for name in models.Score.model_fields if name != "reach"}
+    inputs, in_force = what_if.checked_inputs(row["inputs"]), rules.rules_in_force(settings.rules_file)
+    findings = None if scan_row is None else scan_row["findings"]
+    values["breakdown"] = explanation.evidenced(row["breakdown"], findings, inputs, in_force)
+    return models.Score(**values, reach=explanation.reach(inputs, in_force))
 
 
 def scan(connection: Connection, domain: str) -> models.Scan | None:

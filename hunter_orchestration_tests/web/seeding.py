@@ -126,7 +126,15 @@ def scored(connection: Connection, domain: str, **values: Any) -> None:
         "commercial_heat": "HIGH",
         "priority": "P2",
         "priority_label": "Competitive Takeover",
-        "breakdown": [{"rule": "provider", "points": 50, "state": "found"}],
+        "breakdown": [
+            {
+                "rule": "provider",
+                "points": 50,
+                "state": "found",
+                "text": {"en": "Google", "tr": "Google"},
+                "could_be": None,
+            }
+        ],
         "scored_at": NOW,
         "changed_at": NOW,
     }

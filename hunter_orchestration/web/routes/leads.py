@@ -196,7 +196,7 @@ def detail(hunter: Context, connection: Connection, text: str) -> models.LeadDet
         merged_from=merged_from,
         company=None if company is None else models.Company.model_validate(dict(company)),
         contacts=[models.Contact.model_validate(dict(one)) for one in lead_details.people(connection, domain)],
-        score=None if score is None else shapes.score(score),
+        score=None if score is None else shapes.score(score, lead_details.scan(connection, domain), hunter.settings),
         scan=shapes.scan(connection, domain),
         scan_changes=[models.ScanChange.model_validate(dict(one)) for one in lead_details.changes(connection, domain)],
         score_history=[
@@ -225,6 +225,7 @@ def score_of(hunter: Hunter, _person: Viewer, domain: str) -> models.Score:
     with hunter.read() as connection:
         known, _merged = standing(connection, domain)
         row = lead_details.score(connection, known)
+        scan = lead_details.scan(connection, known)
     if row is None:
         raise ProblemError(404, "no_score", f"{known} is not scored yet.", "It is with the next run; or rescan it now.")
-    return shapes.score(row)
+    return shapes.score(row, scan, hunter.settings)
