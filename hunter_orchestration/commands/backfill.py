@@ -137,7 +137,7 @@ def _engine(settings: Settings) -> _Engine:
 
 
 def _remote(client: DagsterClient) -> _Engine:
-    from hunter_orchestration.defs.backfills import PastRun
+    from hunter_orchestration.defs.backfills import ATTEMPT, PastRun
     from hunter_orchestration.defs.jobs import BACKFILL
 
     def find(run_id: str) -> PastRun | None:
@@ -148,8 +148,9 @@ def _remote(client: DagsterClient) -> _Engine:
         return PastRun(run.id, run.state, run.tags, done)
 
     def past(tags: dict[str, str]) -> list[PastRun]:
-        found = (find(run.id) for run in client.runs(_PAST, tags=tags))
-        return [run for run in found if run is not None]
+        listed = client.runs(_PAST, tags=tags)
+        newest = [run for run in listed if run.tags.get(ATTEMPT) == listed[0].tags.get(ATTEMPT)]
+        return [run for run in (find(run.id) for run in newest) if run is not None]
 
     def start(part: Slice, tags: dict[str, str]) -> str:
         return client.launch(BACKFILL, selection=part.stages, tags=tags).id
