@@ -51,14 +51,17 @@ export const TONES = {
   cancelled: "muted",
 };
 
-/** @param {string | null} priority */
-export function badge(priority) {
+/**
+ * @param {string | null} priority
+ * @param {boolean} [named] with its meaning for screen readers, where no text beside it says so
+ */
+export function badge(priority, named = true) {
   const meaning = priority ? word(`priority.${priority}`, priority) : t("priority.none");
   return h(
     "span",
     { class: `badge ${priority ? priority.toLowerCase() : "none"}`, title: meaning },
     priority ?? "–",
-    h("span", { class: "unseen" }, ` ${meaning}`),
+    named ? h("span", { class: "unseen" }, ` ${meaning}`) : null,
   );
 }
 

@@ -240,7 +240,7 @@ function nextStep(detail) {
   const answer = expiring?.days_left !== null && expiring?.days_left !== undefined ? t("next.answer", { left: words.daysLeft(expiring.days_left) }) : "";
   if (!lead.priority) return h("p", null, answer || t("next.not_scored"));
   const label = word(`priority.${lead.priority}`, score?.priority_label ?? lead.priority);
-  return h("p", null, words.badge(lead.priority), " ", h("span", { class: "strong" }, label), h("span", { class: "muted" }, ` · ${word(`next.${lead.priority}`, "")}`), answer ? h("span", { class: "warn" }, ` · ${answer}`) : null);
+  return h("p", null, words.badge(lead.priority, false), " ", h("span", { class: "strong" }, label), h("span", { class: "muted" }, ` · ${word(`next.${lead.priority}`, "")}`), answer ? h("span", { class: "warn" }, ` · ${answer}`) : null);
 }
 
 /**

@@ -10,7 +10,7 @@ import { toast } from "../toasts.js";
  */
 export function section(title, aside, ...content) {
   const id = freshId("section");
-  return h("section", { class: "section", "aria-labelledby": id }, h("h3", null, h("span", { id }, title), aside), ...content);
+  return h("section", { class: "section", "aria-labelledby": id }, h("div", { class: "section-head" }, h("h3", { id }, title), aside), ...content);
 }
 
 /**
