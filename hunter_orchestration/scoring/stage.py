@@ -49,7 +49,8 @@ def run(
     """Score the companies that are due, those active in a window, or named ones.
 
     Counts: ``picked`` = ``changed`` + ``unchanged`` + ``unscanned``. A company without a scan gets no score; its
-    first scan makes it due again. A score whose inputs and rules are the same is not written.
+    first scan makes it due again. A score whose inputs and rules are the same is not written. Rules that changed make
+    every company due, except in a run for named ones.
 
     Raises:
         RulesError: the rules file can't be used; nothing was scored.
@@ -57,8 +58,9 @@ def run(
     rules = rules_in_force(settings.rules_file)
     result = StageResult(counts={"picked": 0, "changed": 0, "unchanged": 0, "unscanned": 0})
     result.facts["rules_version"] = rules.stamp
-    with store.write() as connection:
-        result.facts["rescored_for_rules"] = scores.mark_other_rules(connection, rules.stamp, utc_now())
+    if domains is None:
+        with store.write() as connection:
+            result.facts["rescored_for_rules"] = scores.mark_other_rules(connection, rules.stamp, utc_now())
     scored = remembered(rules)
     done = 0
     for rows in _work(store, window, domains):

@@ -231,6 +231,17 @@ def test_named_companies_are_scored_alone(store: Store) -> None:
     assert company(store)["score_due_at"] is not None
 
 
+def test_a_run_for_named_companies_does_not_take_up_the_work_that_other_rules_make(
+    store: Store, tmp_path: Path
+) -> None:
+    given_two(store)
+    stage.run(store, load_settings())
+    other = load_settings(rules_file=own_rules(tmp_path, "next"))
+    assert stage.run(store, other, domains=["g.example"]).counts["changed"] == 1
+    assert company(store)["score_due_at"] is None
+    assert stage.run(store, other).facts["rescored_for_rules"] == 1
+
+
 def test_what_is_kept_of_inputs_and_points_is_all_of_them() -> None:
     inputs = Inputs("Local", True, None, False, "none", 5, co_sell=True)
     assert inputs.stored() == asdict(inputs)
