@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hunter_orchestration.dynamics.book import LEASE
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.items import Held
 from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.preflight import Organisation
-from hunter_orchestration.dynamics.push import LEASE
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, UnreachableError
 from hunter_orchestration.dynamics.search import CrmRow, by_ids
 from hunter_orchestration.dynamics.stage import working

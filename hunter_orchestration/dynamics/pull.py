@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hunter_orchestration import crash_points
+from hunter_orchestration.dynamics.book import LEASE, LEASE_SECONDS
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.items import Held
 from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.plan import crm_state, still_ours
 from hunter_orchestration.dynamics.preflight import Organisation
-from hunter_orchestration.dynamics.push import LEASE, LEASE_SECONDS
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, UnreachableError
 from hunter_orchestration.dynamics.search import CrmRow, by_ids, row_of, select_of
 from hunter_orchestration.dynamics.values import hash_of, same

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from hunter_orchestration.dynamics.book import LEASE, LEASE_SECONDS
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.items import Held
 from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.plan import still_ours
 from hunter_orchestration.dynamics.preflight import Organisation
-from hunter_orchestration.dynamics.push import LEASE, LEASE_SECONDS
 from hunter_orchestration.dynamics.search import KEY, CrmRow, by_ids, row_of, select_of
 from hunter_orchestration.dynamics.values import hash_of, same
 from hunter_orchestration.store import Store, crm, leads, runs

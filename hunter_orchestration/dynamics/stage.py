@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from hunter_orchestration.dynamics.book import LEASE, LEASE_SECONDS
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.mapping import load_mapping
 from hunter_orchestration.dynamics.preflight import Organisation, prepare
 from hunter_orchestration.dynamics.pull import Pull
-from hunter_orchestration.dynamics.push import LEASE, LEASE_SECONDS, Push
+from hunter_orchestration.dynamics.push import Push
 from hunter_orchestration.dynamics.reconcile import Reconcile
 from hunter_orchestration.dynamics.refusals import DynamicsOffError, ThrottledError
 from hunter_orchestration.errors import HunterError

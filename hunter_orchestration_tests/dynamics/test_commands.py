@@ -59,7 +59,7 @@ def test_rejects_and_conflicts_are_listed_and_decided(world: World, run: Any) ->
     ids = [world.sales.enter("account", name=n, websiteurl=f"https://{domain_of(1)}") for n in ("A", "B")]
     world.box.configure("dataverse", refuse_rows=[{"table": "lead", "column": "subject", "message": "Not now."}])
     run("push", "--json")
-    status, text = run("rejects", "--json")
+    _status, text = run("rejects", "--json")
     assert [r["error"] for r in json.loads(text)] == ["Not now."]
     _status, text = run("conflicts", "--json")
     assert {c["crm_id"] for c in json.loads(text)[0]["candidates"]} == set(ids)

@@ -10,9 +10,10 @@ import sys
 import pytest
 from sqlalchemy import func, select
 
+from hunter_orchestration.dynamics.book import LEASE
 from hunter_orchestration.dynamics.mapping import load_mapping
 from hunter_orchestration.dynamics.preflight import prepare
-from hunter_orchestration.dynamics.push import LEASE, Push
+from hunter_orchestration.dynamics.push import Push
 from hunter_orchestration.store import runs
 from hunter_orchestration.store.tables.crm import crm_audit
 from hunter_orchestration_tests.dynamics.world import World, add_companies, change_company, domain_of, world_in
