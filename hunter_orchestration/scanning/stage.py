@@ -274,6 +274,7 @@ def _write(
     unknown: timedelta,
     now: datetime,
 ) -> None:
+    scan_queries.lock_writers(connection)
     olds = scan_queries.currents(connection, (item["domain"] for item in batch), findings=True)
     appended, superseded, changes, planned = [], [], [], []
     rescored, shown = [], []

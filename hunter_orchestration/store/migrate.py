@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from functools import lru_cache
 from pathlib import Path
 
 from alembic import command
@@ -12,6 +14,8 @@ from alembic.script import ScriptDirectory
 from hunter_orchestration.store.engine import Store
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = threading.Lock()
+"""Alembic keeps its context in globals, and the ticks of the engine are threads of one process."""
 
 
 def _config(store: Store) -> Config:
@@ -23,7 +27,9 @@ def _config(store: Store) -> Config:
 
 def upgrade(store: Store) -> None:
     """Bring the schema to the newest version. Safe to repeat, and to start again after it was killed."""
-    command.upgrade(_config(store), "head")
+    with _ONE_AT_A_TIME:
+        if not is_current(store):
+            command.upgrade(_config(store), "head")
 
 
 def current_version(store: Store) -> str | None:
@@ -32,6 +38,7 @@ def current_version(store: Store) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+@lru_cache(maxsize=1)
 def newest_version() -> str:
     """The version this code expects."""
     head = ScriptDirectory(str(_SCRIPTS)).get_current_head()

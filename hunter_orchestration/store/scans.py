@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, bindparam, delete, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, bindparam, delete, or_, select, text, update
 
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.scans import domain_details, scan_changes, scans
@@ -14,6 +14,7 @@ from hunter_orchestration.store.upsert import chunks, insert, upsert
 from hunter_orchestration.store.work import Window
 
 _CHUNK = 500
+_WRITERS_LOCK = 0x68756E75
 _SUMMARY = [column for column in scans.c if column.name != "findings"]
 _DUE = (companies.c.domain, companies.c.scan_due_at)
 
@@ -105,6 +106,15 @@ def details(connection: Connection, domain: str) -> dict[str, RowMapping]:
 def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store extended findings by domain and kind."""
     upsert(connection, domain_details, rows, key=("domain", "kind"))
+
+
+def lock_writers(connection: Connection) -> None:
+    """Let one transaction at a time supersede scans: of two that scanned one domain, the later sees the earlier's.
+
+    SQLite has one writer anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS_LOCK})
 
 
 def append(

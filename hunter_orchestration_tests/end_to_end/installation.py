@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ import psutil
 import requests
 
 from hunter_orchestration.sandbox.running import RunningSandbox
+from hunter_orchestration.store.work import utc_now
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +66,8 @@ def environment_for(box: RunningSandbox, home: Path, database_url: str | None = 
         "HUNTER_REFRESH_TOKEN": box.refresh_token(),
         "HUNTER_HOME": str(home),
         "HUNTER_ENVIRONMENT": "development",
+        # Older referrals come all the same; a long range of days costs a first run an event a day and stage.
+        "HUNTER_FIRST_DAY": (utc_now().date() - timedelta(days=3)).isoformat(),
         "HUNTER_PARTNER_CENTER_ENABLED": "true",
         "HUNTER_DYNAMICS_ENABLED": "true",
         "HUNTER_API_PORT": str(free_port()),
@@ -235,18 +239,24 @@ def start_split(environment: Mapping[str, str], dagster_url: str) -> Installatio
     for name in ("dagster", "logs", "run"):
         (home / name).mkdir(parents=True, exist_ok=True)
     parts = urlsplit(dagster_url)
-    shutil.copyfile(ROOT / "dagster.yaml", home / "dagster" / "dagster.yaml")
-    with (home / "dagster" / "dagster.yaml").open("a", encoding="utf-8") as instance:
-        instance.write(
-            f"\nstorage:\n  postgres:\n    postgres_db:\n      username: {parts.username}\n      password: ''\n"
-            f"      hostname: {parts.hostname}\n      port: {parts.port}\n      db_name: {parts.path[1:]}\n"
-        )
+    shutil.copyfile(ROOT / "deploy" / "postgres" / "dagster.yaml", home / "dagster" / "dagster.yaml")
     workspace = home / "run" / "workspace.yaml"
     code_port = free_port()
     workspace.write_text(
         f"load_from:\n  - grpc_server:\n      host: 127.0.0.1\n      port: {code_port}\n      location_name: hunter\n"
     )
-    made = Installation({**environment, "DAGSTER_HOME": str(home / "dagster"), "CODE_PORT": str(code_port)})
+    made = Installation(
+        {
+            **environment,
+            "DAGSTER_HOME": str(home / "dagster"),
+            "DAGSTER_PG_HOST": str(parts.hostname),
+            "DAGSTER_PG_PORT": str(parts.port),
+            "DAGSTER_PG_USER": str(parts.username),
+            "DAGSTER_PG_PASSWORD": "",
+            "DAGSTER_PG_DB": parts.path[1:],
+            "CODE_PORT": str(code_port),
+        }
+    )
     for kind in ("code", "api", "daemon", "webserver"):
         start_one(made, kind)
     return made

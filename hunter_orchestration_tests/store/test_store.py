@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -127,3 +128,16 @@ def test_an_unreachable_server_is_told_without_its_password() -> None:
         pass
     assert "canary" not in str(refused.value)
     assert "hunter doctor" in str(refused.value)
+
+
+def test_threads_that_upgrade_at_once_do_not_meet(store_url: str) -> None:
+    def upgraded(_number: int) -> bool:
+        opened = Store(store_url)
+        upgrade(opened)
+        upgrade(opened)
+        current = is_current(opened)
+        opened.close()
+        return current
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(upgraded, range(16)))
