@@ -1,11 +1,13 @@
 """How fast and how truthful the scanner is, on zones whose truth is known.
 
     python benchmarks/scan.py DOMAINS TRUTH RESOLVER [--peer-domains 150] [--rounds 3] [--stage] [--dead PATTERN]
+        [--peers-python PYTHON]
 
 DOMAINS has a domain a line; TRUTH a JSON object a line (domain, provider, gateway, mailbox, spf, spf_all, dmarc,
 dmarc_p, dmarc_pct, dkim, tenant); RESOLVER is IP:PORT. Rounds of the scanner and of dnspython's sequential resolver
 alternate, so that a busy machine slows both; dnspython asks the very questions the scanner asked, and every answer is
-compared. TRUTH may be - to measure speed alone.
+compared. TRUTH may be - to measure speed alone. PYTHON is an interpreter that has checkdmarc and pycares (see
+scan_peers.py), which then take part in every round.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import random
 import re
 import resource
 import statistics
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -30,9 +33,12 @@ from hunter_orchestration.scanning.engine import Engine
 from hunter_orchestration.scanning.findings import told
 from hunter_orchestration.scanning.providers import provider_table
 from hunter_orchestration.scanning.resolvers import parse_address
-from hunter_orchestration.scanning.wire import TYPE_NAMES, shown
+from hunter_orchestration.scanning.tasks import Question, Task
+from hunter_orchestration.scanning.wire import TYPE_NAMES, Answer, shown
 
 MX_STATES = {"NoMX": "absent", "NullMX": "null", "NXDOMAIN": "nxdomain", "SERVFAIL": "unknown"}
+PEERS = ("checkdmarc", "pycares")
+REPEATED = 10
 DMARC_STATES = {"bad_policy_rua": "bad_policy"}
 
 
@@ -50,6 +56,27 @@ def scan_round(
         if end.key in keep:
             gathered.append(end.result)
     return time.perf_counter() - wall, time.process_time() - cpu, findings, gathered
+
+
+def engine_round(engine: Engine, gathered: list[Any]) -> tuple[float, float, int]:
+    """The engine alone asks what was asked, without reading anything out of it, several times over so that it lasts:
+    (wall, CPU seconds, answers that differ)."""
+
+    def task(questions: list[Question]) -> Task[list[Answer]]:
+        first = yield questions[:1]
+        return first + ((yield questions[1:]) if questions[1:] else [])
+
+    asked = [[(question, answer) for question, answer in item.asked if not question.shared] for item in gathered]
+    works = [(pairs, task([question for question, _ in pairs])) for _ in range(REPEATED) for pairs in asked]
+    wall, cpu = time.perf_counter(), time.process_time()
+    ended = list(engine.run(works))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    differing = sum(
+        (answer.state, sorted(answer.records)) != (before.state, sorted(before.records))
+        for end in ended
+        for (_, before), answer in zip(end.key, end.result, strict=True)
+    )
+    return wall / REPEATED, cpu / REPEATED, differing
 
 
 def peer_round(resolver: dns.resolver.Resolver, gathered: list[Any]) -> tuple[float, float, int, list[str]]:
@@ -91,6 +118,30 @@ def peer_text(record: Any, kind: str) -> str:
     if kind in ("NS", "CNAME", "PTR"):
         return str(record.target.to_text(omit_final_dot=True)).lower()
     return str(record.to_text())
+
+
+def other_peer(python: str, name: str, address: Any, gathered: list[Any]) -> dict[str, float]:
+    """What scan_peers.py measured of a peer on the same domains and questions."""
+    questions = [[question.name, TYPE_NAMES[question.qtype]] for item in gathered for question, _ in item.asked]
+    work = json.dumps({"domains": [item.domain for item in gathered], "questions": questions})
+    command = [python, str(Path(__file__).with_name("scan_peers.py")), name, address.host, str(address.port)]
+    done = subprocess.run(command, input=work, capture_output=True, text=True, check=True)
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def report_peers(told: dict[str, list[dict[str, float]]], rate: float, cpu: float) -> None:
+    """Ratios of the scanner to the other peers, by the medians of the rounds."""
+    for name, rounds in told.items():
+        theirs = statistics.median(item["domains"] / item["wall"] for item in rounds)
+        per_thousand = statistics.median(item["cpu"] / item["domains"] * 1000 for item in rounds)
+        print(
+            f"{name}: domains/s {theirs:.0f}, lookups a domain {rounds[0]['lookups'] / rounds[0]['domains']:.1f}, CPU "
+            f"s per 1,000 {per_thousand:.2f}; wall ratio {rate / theirs:.1f}, CPU ratio {per_thousand / cpu:.1f}"
+        )
+    for name in set(PEERS) - told.keys():
+        print(f"{name}: not compared, give --peers-python")
+    print("massdns: not compared, Debian has no package of it")
 
 
 def misses(item: dict[str, Any], truth: dict[str, Any], dead: bool) -> list[str]:
@@ -158,6 +209,7 @@ def main() -> None:
     parser.add_argument("--peer-domains", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stage", action="store_true", help="also measure the whole stage, storage included")
+    parser.add_argument("--peers-python", help="a Python interpreter that has checkdmarc and pycares")
     parser.add_argument("--dead", help="pattern of domains that never answer behind this resolver")
     options = parser.parse_args()
 
@@ -171,6 +223,8 @@ def main() -> None:
     ours, theirs, cpus, peer_cpus, rates = [], [], [], [], []
     findings: list[dict[str, Any]] = []
     differences: list[str] = []
+    engine_rates, engine_cpus, engine_differing = [], [], 0
+    others: dict[str, list[dict[str, float]]] = {}
     packets = lost = 0
     for _ in range(options.rounds):
         with Engine([address]) as engine:
@@ -180,10 +234,17 @@ def main() -> None:
         cpus.append(cpu / len(domains) * 1000)
         rates.append(sum(item["lookups"] for item in findings) / wall)
         if options.peer_domains:
+            with Engine([address]) as engine:
+                wall, cpu, differing = engine_round(engine, gathered)
+            engine_rates.append(len(gathered) / wall)
+            engine_cpus.append(cpu / len(gathered) * 1000)
+            engine_differing += differing
             wall, cpu, _, found = peer_round(peer, gathered)
             theirs.append(len(gathered) / wall)
             peer_cpus.append(cpu / len(gathered) * 1000)
             differences = found
+            for name in PEERS if options.peers_python else ():
+                others.setdefault(name, []).append(other_peer(options.peers_python, name, address, gathered))
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     rate = statistics.median(ours)
@@ -192,13 +253,21 @@ def main() -> None:
     print(f"CPU s per 1,000 domains {statistics.median(cpus):.3f}   lookups a domain {lookups:.2f}")
     print(f"datagrams {packets}   unanswered or refused {lost}   peak RSS {rss:.0f} MB, all findings kept")
     if theirs:
+        alone, sequential = statistics.median(engine_rates), statistics.median(theirs)
         print(
-            f"dnspython, one after another: domains/s {statistics.median(theirs):.0f}, CPU s per 1,000 "
-            f"{statistics.median(peer_cpus):.2f}; wall ratio {rate / statistics.median(theirs):.1f}, CPU ratio "
+            f"the engine alone, the same questions: domains/s {alone:.0f}, CPU s per 1,000 "
+            f"{statistics.median(engine_cpus):.3f}; against dnspython wall ratio {alone / sequential:.1f}, CPU ratio "
+            f"{statistics.median(peer_cpus) / statistics.median(engine_cpus):.1f}; answers that differ "
+            f"{engine_differing}"
+        )
+        print(
+            f"dnspython, one after another: domains/s {sequential:.0f}, CPU s per 1,000 "
+            f"{statistics.median(peer_cpus):.2f}; the whole scan's wall ratio {rate / sequential:.1f}, CPU ratio "
             f"{statistics.median(peer_cpus) / statistics.median(cpus):.1f}; answers that differ {len(differences)}"
         )
         for line in differences[:5]:
             print("  ", line[:300])
+        report_peers(others, rate, statistics.median(cpus))
     if options.stage:
         whole = stage_rate(domains, options.resolver)
         print(f"the whole stage, stored: domains/s {whole:.0f}, {whole / rate:.2f} of the engine")
