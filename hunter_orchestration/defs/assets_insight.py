@@ -107,6 +107,7 @@ _scored, _scored_check = checks.adds_up("lead_scores", "picked", "changed", "unc
     deps=[domain_scans, companies],
     partitions_def=DAYS,
     backfill_policy=SINGLE_RUN,
+    pool="scorer",
     check_specs=[_scored],
     freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
