@@ -106,10 +106,3 @@ def _record(text: str) -> Finding:
             problems.append(f"pct={tags['pct'][:20]} is no percentage")
     finding.testing = tags.get("t", "").lower() == "y"
     return finding
-
-
-def applied_below(finding: Finding) -> Finding:
-    """The finding as it applies to a name below the one it was published at: sp before p."""
-    if finding.subdomain_policy:
-        finding.policy = finding.subdomain_policy
-    return finding

@@ -53,13 +53,15 @@ Plan = Generator[list[Question], list[Answer], Gathered]
 _Sub = Generator[list[Question], list[Answer], None]
 
 
-def plan(domain: str, table: ProviderTable, organisational: str | None = None) -> Plan:
+def plan(domain: str, table: ProviderTable) -> Plan:
     """Ask for the core set of a domain.
+
+    A company's domain is registrable, hence its own organisational domain: DMARC's fallback (RFC 7489 section 6.6.3)
+    ends where it begins, and what the tree walk of RFC 9989 may find above it is a registry's word, not the company's.
 
     Args:
         domain: lower-case ASCII, without a final dot.
         table: the provider table.
-        organisational: the registrable domain when it is another, for DMARC's fallback.
     """
     found = Gathered(domain, Answer("unknown", "gave_up"))
     found.mx = (yield from _ask(found, [Question(domain, MX, tries=3)]))[0]
@@ -84,7 +86,7 @@ def plan(domain: str, table: ProviderTable, organisational: str | None = None) -
     _read_ns(found, table)
     for service in table.verified(txt.records):
         found.tells.add(service, "txt")
-    yield from _policies(found, txt, dmarc_answer, keys_answer, table, organisational)
+    yield from _policies(found, txt, dmarc_answer, keys_answer, table)
     yield from _who(found, table)
     return found
 
@@ -129,7 +131,6 @@ def _policies(
     dmarc_answer: Answer,
     keys_answer: Answer,
     table: ProviderTable,
-    organisational: str | None,
 ) -> _Sub:
     """Whatever of SPF's includes and DKIM's selectors may be asked together, is."""
     found.dmarc = dmarc.read(dmarc_answer)
@@ -140,23 +141,16 @@ def _policies(
     finding, needed = spf.evaluate(found.domain, txt, included, known)
     _spf_tells(found, finding, table)
     selectors = _first_selectors(found, keys_answer, table)
-    second = found.dmarc.state == "none" and organisational not in (None, found.domain)
     rounds = 0
-    while needed or selectors or second:
+    while needed or selectors:
         names = sorted(needed)[: spf.LOOKUP_LIMIT]
         questions = [Question(name, TXT, shared=True) for name in names]
         questions += [Question(f"{selector}._domainkey.{found.domain}", TXT) for selector in selectors]
-        if second:
-            questions.append(Question(f"_dmarc.{organisational}", TXT, shared=True))
         answers = yield from _ask(found, questions)
         included.update(zip(names, answers, strict=False))
-        if second:
-            found.dmarc = dmarc.applied_below(dmarc.read(answers[-1]))
-            found.dmarc.at = f"_dmarc.{organisational}" if found.dmarc.record else None
-        _read_keys(found, selectors, answers[len(names) : len(names) + len(selectors)], table)
+        _read_keys(found, selectors, answers[len(names) :], table)
         rounds += 1
         selectors = _more_selectors(found, table) if selectors and rounds == 1 else []
-        second = False
         finding, needed = spf.evaluate(found.domain, txt, included, known)
         if rounds > _SPF_ROUNDS and needed:
             finding.state, finding.reason = "unknown", "gave_up"

@@ -45,6 +45,18 @@ def test_json_lines_have_the_fixed_shape_and_bad_lines_lose_nobody(tmp_path: Pat
     assert "127.0.0.1" in done.stderr
 
 
+def test_a_host_is_read_as_its_organisational_domain_with_that_ones_dmarc() -> None:
+    records = SPF | {"firma.example": GOOGLE, "_dmarc.firma.example": ['TXT "v=DMARC1; p=reject; sp=none"']}
+    with serving(records=records) as server:
+        done = CliRunner().invoke(app, ["scan", "posta.firma.example", "--json", "--dns", server.address])
+    row = json.loads(done.stdout)
+    assert (row["domain"], row["dmarc"]["policy"], row["dmarc"]["subdomain_policy"]) == (
+        "firma.example",
+        "reject",
+        "none",
+    )
+
+
 def test_the_card_reads_and_names_what_stayed_unknown() -> None:
     with serving(records=SPF | {"firma.example": GOOGLE}) as server:
         done = CliRunner().invoke(app, ["scan", "firma.example", "--dns", server.address])

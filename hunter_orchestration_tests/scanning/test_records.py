@@ -140,9 +140,9 @@ def test_a_dmarc_record_is_read_by_its_standard(
     assert (finding.state, finding.policy, finding.pct) == (state, policy, pct)
 
 
-def test_the_subdomain_policy_applies_below_the_organisational_domain() -> None:
-    assert dmarc.applied_below(dmarc.parse(["v=DMARC1; p=reject; sp=none"])).policy == "none"
-    assert dmarc.applied_below(dmarc.parse(["v=DMARC1; p=reject"])).policy == "reject"
+def test_the_subdomain_policy_is_told_beside_the_policy() -> None:
+    finding = dmarc.parse(["v=DMARC1; p=reject; sp=none"])
+    assert (finding.policy, finding.subdomain_policy) == ("reject", "none")
 
 
 @pytest.mark.parametrize(
