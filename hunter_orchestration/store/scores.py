@@ -20,13 +20,16 @@ _SCAN_COLUMNS = [column for column in scans.c if column.name not in ("id", "doma
 
 
 def mark_other_rules(connection: Connection, rules_version: str, now: datetime) -> int:
-    """Make every company due whose score comes from other rules; returns how many."""
+    """Make every company due whose score comes from other rules, unless it is merged; returns how many."""
+    # The merged ones are few: as a condition of the update, or with IS NOT NULL, SQLite would read every company.
+    merged = select(companies.c.domain).where(companies.c.merged_into > "")
     other = select(scores.c.domain).where(
-        or_(scores.c.rules_version < rules_version, scores.c.rules_version > rules_version)
+        or_(scores.c.rules_version < rules_version, scores.c.rules_version > rules_version),
+        scores.c.domain.not_in(merged),
     )
     return connection.execute(
         update(companies)
-        .where(companies.c.domain.in_(other), companies.c.score_due_at.is_(None), companies.c.merged_into.is_(None))
+        .where(companies.c.domain.in_(other), companies.c.score_due_at.is_(None))
         .values(score_due_at=now)
     ).rowcount
 
