@@ -66,8 +66,12 @@ def sync_tick(store: Store, settings: Settings, now: datetime) -> Tick:
         reason = "HUNTER_PARTNER_CENTER_ENABLED is off."
     from hunter_orchestration.scoring.rules import rules_in_force
 
+    try:
+        stamp = rules_in_force(settings.rules_file).stamp
+    except HunterError as error:
+        return Tick(str(error))
     with store.read() as connection:
-        waits = waiting_stages(connection, now, rules_in_force(settings.rules_file).stamp)
+        waits = waiting_stages(connection, now, stamp)
     if waits:
         return Tick(f"Rows wait for {', '.join(waits)}.", _today(now), starts=True)
     return Tick(f"{reason} Nothing waits for a stage.")

@@ -24,7 +24,12 @@ def waiting_stages(connection: Connection, now: datetime, rules_version: str) ->
     scanned = exists().where(and_(scans.c.domain == companies.c.domain, scans.c.is_current))
     unscanned = exists().where(and_(companies.c.scan_due_at <= now, ~scanned))
     unscored = exists().where(companies.c.score_due_at.is_not(None))
-    other_rules = exists().where(or_(scores.c.rules_version < rules_version, scores.c.rules_version > rules_version))
+    # A merged company keeps the score it had: it would wait for ever.
+    merged = select(companies.c.domain).where(companies.c.merged_into.is_not(None))
+    other_rules = exists().where(
+        or_(scores.c.rules_version < rules_version, scores.c.rules_version > rules_version),
+        scores.c.domain.not_in(merged),
+    )
     names = ("referrals", "companies", "domain_scans", "lead_scores", "new_rules")
     found = connection.execute(select(unread, unplaced, unscanned, unscored, other_rules)).one()
     return [name for name, waits in zip(names, found, strict=True) if waits]

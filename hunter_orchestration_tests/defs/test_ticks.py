@@ -1,0 +1,102 @@
+"""What a tick decides, from the store and the settings alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import update
+
+from hunter_orchestration.defs.partitions import RANGE_END, RANGE_START, range_tags
+from hunter_orchestration.defs.ticks import push_tick, read_back_tick, rescan_tick, sync_tick
+from hunter_orchestration.defs.watching import mapping_tick, rules_tick
+from hunter_orchestration.scoring.rules import rules_in_force
+from hunter_orchestration.settings import load_settings
+from hunter_orchestration.store import Store
+from hunter_orchestration.store.runs import write_watermark
+from hunter_orchestration.store.tables.companies import companies
+from hunter_orchestration.store.tables.scores import scores
+from hunter_orchestration_tests.dynamics.world import add_companies
+
+NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
+def settled(store: Store) -> None:
+    """Two companies for which nothing is due."""
+    add_companies(store, [1, 2])
+    nothing = {"scan_due_at": None, "score_due_at": None, "push_due_at": None}
+    with store.write() as connection:
+        connection.execute(update(companies).values(**nothing))
+        connection.execute(update(scores).values(rules_version=rules_in_force().stamp))
+
+
+def test_a_store_in_which_nothing_is_due_starts_nothing_and_says_why(store: Store) -> None:
+    settled(store)
+    settings = load_settings(dynamics_enabled=True)
+    for decide in (sync_tick, rescan_tick, push_tick, rules_tick, mapping_tick):
+        tick = decide(store, settings, NOW)
+        assert not tick.starts, decide
+        assert tick.reason.endswith("."), decide
+
+
+def test_each_due_stamp_starts_the_job_it_belongs_to(store: Store) -> None:
+    settled(store)
+    settings = load_settings(dynamics_enabled=True)
+    for column, decide in (("push_due_at", push_tick), ("score_due_at", sync_tick), ("scan_due_at", rescan_tick)):
+        with store.write() as connection:
+            connection.execute(update(companies).values({column: NOW - timedelta(minutes=1)}))
+        tick = decide(store, settings, NOW)
+        assert tick.starts, column
+        assert tick.tags[RANGE_END] == "2026-11-24"
+
+
+def test_a_merged_company_with_a_score_of_older_rules_waits_for_nobody(store: Store) -> None:
+    settled(store)
+    with store.write() as connection:
+        connection.execute(update(scores).where(scores.c.domain == "company-00001.example").values(rules_version="0.9"))
+    assert rules_tick(store, load_settings(), NOW).starts
+    assert sync_tick(store, load_settings(), NOW).starts
+    with store.write() as connection:
+        merged = update(companies).where(companies.c.domain == "company-00001.example")
+        connection.execute(merged.values(merged_into="company-00002.example"))
+    assert not rules_tick(store, load_settings(), NOW).starts
+    assert not sync_tick(store, load_settings(), NOW).starts
+
+
+def test_another_mapping_than_the_pushed_one_starts_a_push(sqlite_store: Store) -> None:
+    settings = load_settings(dynamics_enabled=True)
+    assert not mapping_tick(sqlite_store, settings, NOW).starts
+    with sqlite_store.write() as connection:
+        write_watermark(connection, "dynamics", "mapping", "0123456789abcdef.0123456789abcdef")
+    assert mapping_tick(sqlite_store, settings, NOW).starts
+
+
+def test_a_faulty_file_skips_with_its_reason_and_a_service_that_is_off_is_left_alone(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("points: [")
+    settings = load_settings(rules_file=bad, mapping_file=bad, dynamics_enabled=True)
+    for decide in (rules_tick, mapping_tick, sync_tick):
+        tick = decide(sqlite_store, settings, NOW)
+        assert not tick.starts
+        assert "bad.yaml" in tick.reason
+    off = load_settings()
+    for decide in (push_tick, read_back_tick, mapping_tick):
+        assert "HUNTER_DYNAMICS_ENABLED" in decide(sqlite_store, off, NOW).reason
+
+
+def test_a_service_that_is_down_skips_with_a_sentence(sqlite_store: Store) -> None:
+    settings = load_settings(
+        partner_center_enabled=True, partner_center_url="http://127.0.0.1:9", authority_url="http://127.0.0.1:9",
+        client_id="x", client_secret="y", tenant_id="z",
+    )  # fmt: skip
+    tick = sync_tick(sqlite_store, settings, NOW)
+    assert not tick.starts
+    assert tick.reason
+
+
+def test_the_range_of_a_first_sync_is_short_and_ends_today() -> None:
+    tags = range_tags(None, NOW.date())
+    assert tags[RANGE_END] == "2026-11-24"
+    assert "2026-10-01" < tags[RANGE_START] < "2026-11-24"
