@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+import xlsxwriter
+
 Language = Literal["tr", "en"]
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -92,8 +94,6 @@ def _csv_text(value: Any, language: Language) -> str:
 
 def xlsx_pieces(rows: Iterable[Mapping[Any, Any]], columns: Sequence[str], language: Language) -> Iterator[bytes]:
     """The workbook in pieces. It is written row by row to a temporary file, so memory stays flat."""
-    import xlsxwriter
-
     with tempfile.TemporaryFile() as file:
         book = xlsxwriter.Workbook(
             file,

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from hunter_orchestration.scoring import explanation, rules, what_if
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Connection, lead_details, page_state
 from hunter_orchestration.store.lead_filters import NOT_SCORED
@@ -116,8 +117,6 @@ def dynamics_status(connection: Connection, settings: Settings, domain: str) -> 
 
 def score(row: Row, scan_row: Row | None, settings: Settings) -> models.Score:
     """A score, each point with its evidence, and what the unknown could still make of it."""
-    from hunter_orchestration.scoring import explanation, rules, what_if
-
     values = {name: row[name] for name in models.Score.model_fields if name != "reach"}
     inputs, in_force = what_if.checked_inputs(row["inputs"]), rules.rules_in_force(settings.rules_file)
     findings = None if scan_row is None else scan_row["findings"]

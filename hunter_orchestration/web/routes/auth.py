@@ -8,6 +8,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import msal
 import requests
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -95,8 +96,6 @@ class SignIn:
         return dict(claims), next_path
 
     def _application(self) -> Any:
-        import msal
-
         session = _Session()
         if self._loopback:
             session.mount(self._origin, _LoopbackAdapter())

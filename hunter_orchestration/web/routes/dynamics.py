@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
+from hunter_orchestration.dynamics import decisions, stage
 from hunter_orchestration.store import lead_details, lead_queries, page_figures, page_state
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration.web import cursors, launching, models, shapes
@@ -159,8 +160,6 @@ def push(
     with hunter.read() as connection:
         known, _merged = standing(connection, domain)
     if asked.dry_run:
-        from hunter_orchestration.dynamics import stage
-
         planned = stage.plan(hunter.store, hunter.settings, domains=[known])
         return Plan(plan=[PlannedChange.model_validate(dict(one)) for one in planned])
     response.status_code = 202
@@ -301,8 +300,6 @@ def retry(
     response.status_code = 202
 
     def act() -> dict[str, Any]:
-        from hunter_orchestration.dynamics import decisions
-
         with hunter.read() as connection:
             refused = lead_details.domains_in_states(connection, ("rejected",))
         chosen = refused
@@ -322,8 +319,6 @@ def retry(
 def resolve(hunter: Hunter, person: Seller, body: ResolveBody) -> models.CrmRecord:
     """Tie our record to one of the candidates, or say that it is none of them."""
     _on(hunter)
-    from hunter_orchestration.dynamics import decisions
-
     with hunter.read() as connection:
         row = lead_details.crm_row(connection, body.table, body.external_id)
     if row is None:

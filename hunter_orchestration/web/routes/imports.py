@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from hunter_orchestration.companies import imports
 from hunter_orchestration.store import page_state
 from hunter_orchestration.web import cursors, launching, models
 from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, Viewer, once
@@ -106,8 +107,6 @@ def _existing(hunter: Context, import_id: models.Number) -> Any:
 @router.post("", status_code=201, summary="Upload a file")
 def upload(hunter: Hunter, person: Seller, file: UploadFile) -> Import:
     """A CSV or XLSX file of at most 64 MB. Nothing is taken in before it is started."""
-    from hunter_orchestration.companies import imports
-
     hunter.limit(person, "upload", 20)
     name = (file.filename or "file")[:200]
     import_id = imports.receive(hunter.store, hunter.settings.home, name, file.file, person.id)
@@ -141,8 +140,6 @@ def one(hunter: Hunter, _person: Viewer, import_id: models.Number) -> Import:
 @router.get("/{import_id}/preview", summary="First rows of a file")
 def preview(hunter: Hunter, _person: Seller, import_id: models.Number) -> Preview:
     """The first rows and the columns found."""
-    from hunter_orchestration.companies import imports
-
     _existing(hunter, import_id)
     return Preview.model_validate(
         imports.preview_of(hunter.store, hunter.settings.home, import_id), from_attributes=True
@@ -152,8 +149,6 @@ def preview(hunter: Hunter, _person: Seller, import_id: models.Number) -> Previe
 @router.post("/{import_id}/cancel", summary="Stop an import")
 def cancel(hunter: Hunter, _person: Seller, import_id: models.Number, _body: models.Nothing | None = None) -> Import:
     """What was taken in stays; an import that is over stays as it was."""
-    from hunter_orchestration.companies import imports
-
     _existing(hunter, import_id)
     imports.cancel(hunter.store, import_id)
     return _import(_existing(hunter, import_id))
@@ -170,8 +165,6 @@ def start(
     key: IdempotencyKey = None,
 ) -> Started:
     """Read the file with the columns confirmed. The same file twice changes nothing."""
-    from hunter_orchestration.companies import imports
-
     asked = body or StartBody()
     response.status_code = 202
 
@@ -221,8 +214,6 @@ def rejects_csv(hunter: Hunter, person: Seller, import_id: models.Number) -> Str
     """Every rejected row with line, reason and its cells, to be mended and uploaded again."""
     hunter.limit(person, "export", 6)
     _existing(hunter, import_id)
-    from hunter_orchestration.companies import imports
-
     pieces = imports.rejects_csv(hunter.store, import_id)
     headers = {"Content-Disposition": f'attachment; filename="import-{import_id}-rejects.csv"'}
     return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)

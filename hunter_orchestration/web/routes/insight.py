@@ -7,6 +7,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from hunter_orchestration.scoring import briefing as briefings
+from hunter_orchestration.scoring import briefing_pdf as briefing_pdfs
+from hunter_orchestration.scoring import rules
+from hunter_orchestration.scoring import what_if as what_ifs
 from hunter_orchestration.store import Connection, lead_details
 from hunter_orchestration.web.context import Context, Hunter, Viewer
 from hunter_orchestration.web.models import Asked
@@ -73,29 +77,23 @@ def _scored(connection: Connection, domain: str) -> tuple[str, Any]:
 @router.post("/{domain}/what-if", summary="Score with other inputs")
 def what_if(hunter: Hunter, _person: Viewer, domain: str, body: WhatIfBody) -> WhatIf:
     """What the score would be if these inputs were others. Nothing is stored."""
-    from hunter_orchestration.scoring import rules, what_if
-
     with hunter.read() as connection:
         _known, row = _scored(connection, domain)
     changes = body.model_dump(exclude_unset=True)
     in_force = rules.rules_in_force(hunter.settings.rules_file)
-    return WhatIf.model_validate(what_if.compare(row["inputs"], changes, in_force))
+    return WhatIf.model_validate(what_ifs.compare(row["inputs"], changes, in_force))
 
 
 @router.get("/{domain}/moves", summary="What would move this lead")
 def moves(hunter: Hunter, _person: Viewer, domain: str) -> Moves:
     """Single changes that would change the score, the largest first."""
-    from hunter_orchestration.scoring import rules, what_if
-
     with hunter.read() as connection:
         _known, row = _scored(connection, domain)
     in_force = rules.rules_in_force(hunter.settings.rules_file)
-    return Moves(items=[dict(one) for one in what_if.moves(what_if.checked_inputs(row["inputs"]), in_force)])
+    return Moves(items=[dict(one) for one in what_ifs.moves(what_ifs.checked_inputs(row["inputs"]), in_force)])
 
 
 def _briefing(hunter: Context, domain: str, lang: Language) -> tuple[str, dict[str, Any]]:
-    from hunter_orchestration.scoring import briefing
-
     with hunter.read() as connection:
         known, row = _scored(connection, domain)
         facts = {
@@ -107,7 +105,7 @@ def _briefing(hunter: Context, domain: str, lang: Language) -> tuple[str, dict[s
             "scan_changes": [dict(one) for one in lead_details.changes(connection, known)],
             "referrals": [dict(one) for one in lead_details.referrals_of(connection, known)],
         }
-    return known, dict(briefing.briefing(facts, lang, hunter.settings))
+    return known, dict(briefings.briefing(facts, lang, hunter.settings))
 
 
 def _plain(row: Any) -> dict[str, Any] | None:
@@ -134,8 +132,6 @@ def briefing(hunter: Hunter, _person: Viewer, domain: str, query: Annotated[Brie
 )
 def briefing_pdf(hunter: Hunter, _person: Viewer, domain: str, query: Annotated[BriefingQuery, Query()]) -> Response:
     """The briefing on paper."""
-    from hunter_orchestration.scoring import briefing_pdf as paper
-
     known, text = _briefing(hunter, domain, query.lang)
     headers = {"Content-Disposition": f'inline; filename="briefing-{known}-{query.lang}.pdf"'}
-    return Response(bytes(paper.pdf(text)), media_type="application/pdf", headers=headers)
+    return Response(bytes(briefing_pdfs.pdf(text)), media_type="application/pdf", headers=headers)

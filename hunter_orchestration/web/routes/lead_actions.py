@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
+from hunter_orchestration.companies import decisions, imports
 from hunter_orchestration.errors import TransientError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.web import launching, models
@@ -93,8 +94,6 @@ def add(
     response.status_code = 202
 
     def act() -> dict[str, Any]:
-        from hunter_orchestration.companies import imports
-
         try:
             added = imports.add_lead(hunter.store, body.model_dump(exclude_none=True), "api")
         except imports.RecordRefusedError as error:
@@ -108,8 +107,6 @@ def add(
 @router.patch("/leads/{domain}", summary="Correct a lead")
 def edit(hunter: Hunter, person: Seller, domain: str, body: Edits) -> models.LeadDetail:
     """Set fields by hand; no source overwrites them afterwards."""
-    from hunter_orchestration.companies import decisions
-
     fields = body.model_dump(exclude_unset=True)
     if not fields:
         raise ProblemError(422, "invalid", "No field to set.")
@@ -147,8 +144,6 @@ def rescan(
 @router.post("/leads/{domain}/merge", summary="Merge a lead into another")
 def merge(hunter: Hunter, person: Seller, domain: str, body: MergeBody) -> Merged:
     """One company under two domains: both histories are kept, and it can be undone."""
-    from hunter_orchestration.companies import decisions
-
     with hunter.read() as connection:
         loser, _merged = standing(connection, domain)
         winner, _merged = standing(connection, known_domain(body.into))
@@ -162,8 +157,6 @@ def merge(hunter: Hunter, person: Seller, domain: str, body: MergeBody) -> Merge
 @router.post("/merges/{merge_id}/undo", summary="Undo a merge")
 def undo(hunter: Hunter, person: Admin, merge_id: models.Number, _body: models.Nothing | None = None) -> Merged:
     """Both companies stand again as before."""
-    from hunter_orchestration.companies import decisions
-
     decisions.undo_merge(hunter.store, merge_id, person.id)
     hunter.tell("leads_changed", None, {"merge_id": merge_id})
     return Merged(merge_id=merge_id)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 
 from hunter_orchestration.companies.domains import company_domain
+from hunter_orchestration.partner_center import write_back
 from hunter_orchestration.store import Connection, lead_counting, lead_details, lead_queries, page_figures
 from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.work import utc_now
@@ -214,9 +215,7 @@ def allowed_actions(hunter: Context, row: Any) -> list[str]:
     """What may be done to a referral from here; nothing while write-back is off."""
     if not hunter.settings.partner_center_write_back:
         return []
-    from hunter_orchestration.partner_center.write_back import allowed_actions as allowed
-
-    return list(allowed(row["status"], row["substatus"], row["direction"]))
+    return list(write_back.allowed_actions(row["status"], row["substatus"], row["direction"]))
 
 
 @router.get("/{domain}/score", summary="Why a lead has its score")

@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from hunter_orchestration.companies import decisions, matching
+from hunter_orchestration.partner_center import client, sign_in, write_back
 from hunter_orchestration.store import referral_queries
 from hunter_orchestration.web import models
 from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, Viewer, once
@@ -34,8 +36,6 @@ def _after(hunter: Context, referral_id: str) -> models.ReferralDetail:
 @router.get("/{referral_id}/suggestions", summary="Companies a referral may belong to")
 def suggestions(hunter: Hunter, _person: Viewer, referral_id: str) -> Suggestions:
     """Known companies with a similar name and the same country, the most similar first."""
-    from hunter_orchestration.companies import matching
-
     row = _existing(hunter, referral_id)
     found = matching.suggestions(hunter.store, row["id"])
     return Suggestions(items=[Suggestion.model_validate(one, from_attributes=True) for one in found])
@@ -44,8 +44,6 @@ def suggestions(hunter: Hunter, _person: Viewer, referral_id: str) -> Suggestion
 @router.post("/{referral_id}/link", summary="Link a referral to a company")
 def link(hunter: Hunter, person: Seller, referral_id: str, body: LinkBody) -> models.ReferralDetail:
     """A person's link outlives every sync."""
-    from hunter_orchestration.companies import decisions
-
     row = _existing(hunter, referral_id)
     decisions.link(hunter.store, row["id"], known_domain(body.domain), person.id)
     return _after(hunter, row["id"])
@@ -56,8 +54,6 @@ def unlink(
     hunter: Hunter, person: Seller, referral_id: str, _body: models.Nothing | None = None
 ) -> models.ReferralDetail:
     """It belongs to none of the known companies until somebody links it."""
-    from hunter_orchestration.companies import decisions
-
     row = _existing(hunter, referral_id)
     decisions.unlink(hunter.store, row["id"], person.id)
     return _after(hunter, row["id"])
@@ -66,8 +62,6 @@ def unlink(
 @router.post("/{referral_id}/create-lead", summary="Make a company of a referral")
 def create_lead(hunter: Hunter, person: Seller, referral_id: str, body: LinkBody) -> models.ReferralDetail:
     """A company with the domain given, named after the referral's customer, and linked to it."""
-    from hunter_orchestration.companies import decisions
-
     row = _existing(hunter, referral_id)
     decisions.create_lead(hunter.store, row["id"], known_domain(body.domain), person.id)
     return _after(hunter, row["id"])
@@ -97,8 +91,6 @@ def act(
         )
 
     def tell() -> dict[str, Any]:
-        from hunter_orchestration.partner_center import client, sign_in, write_back
-
         speaker = client.PartnerCenterClient(hunter.settings, sign_in.Tokens(hunter.settings))
         write_back.act(
             hunter.store,

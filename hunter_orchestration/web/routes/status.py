@@ -11,7 +11,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field, SecretStr
 
 from hunter_orchestration.settings import Settings
-from hunter_orchestration.store import page_figures
+from hunter_orchestration.store import StoreError, page_figures
+from hunter_orchestration.store.migrate import is_current
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration.web.context import Context, Hunter, Viewer
 
@@ -249,9 +250,6 @@ def shown_settings(settings: Settings) -> list[Setting]:
 
 def is_ready(hunter: Context) -> tuple[bool, str]:
     """Whether requests can be answered: the database opens and is at this code's schema."""
-    from hunter_orchestration.store import StoreError
-    from hunter_orchestration.store.migrate import is_current
-
     try:
         current = is_current(hunter.store)
     except StoreError as error:

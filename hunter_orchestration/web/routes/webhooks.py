@@ -12,8 +12,10 @@ import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ValidationError
 
+from hunter_orchestration.companies import imports
 from hunter_orchestration.errors import HunterError, TransientError
 from hunter_orchestration.logging import get_logger
+from hunter_orchestration.partner_center import webhooks as signatures
 from hunter_orchestration.web import launching
 from hunter_orchestration.web.context import Context, Hunter
 from hunter_orchestration.web.people import Person
@@ -64,11 +66,9 @@ async def partner_center(request: Request, hunter: Hunter) -> Received:
 
 
 def _take_event(hunter: Context, body: bytes, headers: dict[str, str]) -> Received:
-    from hunter_orchestration.partner_center import webhooks
-
-    verifier = hunter.kept.get("verifier", "", lambda: webhooks.WebhookVerifier(hunter.settings))
+    verifier = hunter.kept.get("verifier", "", lambda: signatures.WebhookVerifier(hunter.settings))
     try:
-        event = webhooks.receive(hunter.store, verifier, body, headers)
+        event = signatures.receive(hunter.store, verifier, body, headers)
     except TransientError:
         raise
     except HunterError as error:
@@ -103,7 +103,5 @@ async def leads(request: Request, hunter: Hunter) -> Received:
 
 
 def _take_lead(hunter: Context, record: dict[str, Any]) -> None:
-    from hunter_orchestration.companies import imports
-
     imports.add_lead(hunter.store, record, "webhook")
     started(hunter, _FORM)
