@@ -53,6 +53,16 @@ def own_store() -> Iterator[Store]:
     opened.close()
 
 
+@pytest.fixture
+def either_store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The store of this process's settings, on SQLite and on PostgreSQL."""
+    monkeypatch.setenv("HUNTER_DATABASE_URL", store_url)
+    opened = Store(store_url)
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
 def run_job(instance: dg.DagsterInstance, job: str, **more: Any) -> dg.ExecuteInProcessResult:
     today = datetime.now(UTC).date()
     tags = {**range_tags(today, today), TICK: "1", **more.pop("tags", {})}
@@ -70,15 +80,15 @@ def counts_of(store: Store, kind: str) -> dict[str, int]:
 
 
 def test_referrals_become_companies_are_scanned_scored_and_pushed(
-    connected: RunningSandbox, instance: dg.DagsterInstance, own_store: Store, monkeypatch: pytest.MonkeyPatch
+    connected: RunningSandbox, instance: dg.DagsterInstance, either_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUNTER_ENVIRONMENT", "development")
     run = run_job(instance, "sync_referrals")
     assert run.success
-    assert rows(own_store, referrals) == len(connected.referrals())
-    assert rows(own_store, companies) == rows(own_store, leads) > 20
-    assert rows(own_store, leads, leads.c.score.is_(None)) == 0
-    assert rows(own_store, crm_records, crm_records.c.state == "synced") > 20
+    assert rows(either_store, referrals) == len(connected.referrals())
+    assert rows(either_store, companies) == rows(either_store, leads) > 20
+    assert rows(either_store, leads, leads.c.score.is_(None)) == 0
+    assert rows(either_store, crm_records, crm_records.c.state == "synced") > 20
     made = run.get_asset_check_evaluations()
     evaluations = {(item.asset_key.to_user_string(), item.check_name): item for item in made}
     hard = [item for item in evaluations.values() if item.severity == dg.AssetCheckSeverity.ERROR]
@@ -94,12 +104,12 @@ def test_referrals_become_companies_are_scanned_scored_and_pushed(
 
     again = run_job(instance, "sync_referrals")
     assert again.success
-    assert counts_of(own_store, "raw_leads")["stored"] == 0
-    assert counts_of(own_store, "companies").get("linked", 0) == 0
-    assert counts_of(own_store, "dynamics_records")["picked"] == 0
+    assert counts_of(either_store, "raw_leads")["stored"] == 0
+    assert counts_of(either_store, "companies").get("linked", 0) == 0
+    assert counts_of(either_store, "dynamics_records")["picked"] == 0
 
-    assert not sync_tick(own_store, load_settings(), datetime.now(UTC)).starts
-    assert not push_tick(own_store, load_settings(), datetime.now(UTC)).starts
+    assert not sync_tick(either_store, load_settings(), datetime.now(UTC)).starts
+    assert not push_tick(either_store, load_settings(), datetime.now(UTC)).starts
     skipped = evaluate(instance, "sync_referrals", sync_tick, "sensor")
     assert isinstance(skipped, dg.SkipReason)
 
@@ -108,7 +118,7 @@ def test_referrals_become_companies_are_scanned_scored_and_pushed(
     assert isinstance(request, dg.RunRequest)
     assert request.tags[TICK] == "1"
     assert run_job(instance, "sync_referrals", tags=dict(request.tags)).success
-    assert counts_of(own_store, "raw_leads")["stored"] == 1
+    assert counts_of(either_store, "raw_leads")["stored"] == 1
 
     reconciled = run_job(instance, "reconcile_dynamics")
     assert reconciled.success
