@@ -5,6 +5,7 @@ import { number } from "../format.js";
 import { t, word } from "../i18n.js";
 import { live } from "../live.js";
 import { plain } from "../overlays.js";
+import { statuses } from "../status.js";
 import { toast } from "../toasts.js";
 import { bar } from "../words.js";
 
@@ -23,6 +24,11 @@ class BulkJobs extends Part {
     void this.load();
     this.hears(live, "bulk_progress", () => this.soon());
     this.hears(live, "gap", () => this.soon());
+    this.hears(statuses, "status", () => this.soon());
+    // The server tells of progress; another tab of this browser tells of the beginning.
+    this.tabs = new BroadcastChannel("hunter.bulk");
+    this.tabs.addEventListener("message", () => this.soon());
+    this.signal.addEventListener("abort", () => this.tabs?.close());
     this.signal.addEventListener("abort", () => clearTimeout(this.timer));
   }
 
@@ -37,6 +43,7 @@ class BulkJobs extends Part {
   add(job) {
     this.jobs?.set(job.id, job);
     this.draw();
+    this.tabs?.postMessage(job.id);
     this.soon();
   }
 
