@@ -65,7 +65,7 @@ def push(name: str, store: Store, settings: Settings, box: RunningSandbox, numbe
     counted: dict[str, Any] = box.call("GET", "/dataverse/counters")
     sent = box.counters().get("dataverse", 0)
     written = sum(sum(kinds.values()) for kinds in counted["writes"].values())
-    broken = counted.get("broken") or counted.get("limits_broken") or {}
+    broken = counted["limits_broken"]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{name:22} {seconds:7.1f} s  {records / seconds:8,.0f} records/s  {number / seconds:7,.0f} leads/s  "

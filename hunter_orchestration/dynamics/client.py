@@ -20,7 +20,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from hunter_orchestration.dynamics.batch import LARGEST, Answer, BatchFormatError, Part, decode, encode
-from hunter_orchestration.dynamics.pace import Pace, read_retry_after
+from hunter_orchestration.dynamics.pace import HeldError, Pace, read_retry_after
 from hunter_orchestration.dynamics.refusals import (
     CONCURRENCY,
     EXECUTION_TIME,
@@ -76,7 +76,7 @@ class DataverseClient:
     Args:
         tokens: gives the bearer token; the app registration's when left out.
         patience: seconds that a request waits in all for a busy organisation before ``ThrottledError``.
-        sleep: waits, in seconds; given by tests that don't want to wait.
+        sleep, clock: wait and tell the time, in seconds; given by tests that don't want to wait.
 
     Raises:
         NotReadyError: HUNTER_DYNAMICS_URL is missing or not https (http is for loopback).
@@ -89,6 +89,7 @@ class DataverseClient:
         *,
         patience: float = 60.0,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         parts = urlsplit(settings.dynamics_url)
         if not parts.hostname or parts.username or parts.path not in ("", "/"):
@@ -100,7 +101,7 @@ class DataverseClient:
             raise NotReadyError("HUNTER_DYNAMICS_URL is not https; no token is sent there.", "Write it with https://.")
         self.origin = f"{parts.scheme}://{parts.netloc}"
         self.root = self.origin + _ROOT
-        self.pace = Pace(settings.dynamics_concurrency, sleep=sleep)
+        self.pace = Pace(settings.dynamics_concurrency, sleep=sleep, clock=clock)
         self.requests = 0
         """Requests sent so far, repeats included."""
         self._tokens = tokens or AppTokens(settings)
@@ -270,7 +271,14 @@ class DataverseClient:
         if body is not None:
             sent["Content-Type"] = "application/json"
         sent |= dict(headers or {})
-        self.pace.enter()
+        try:
+            self.pace.enter(self._patience)
+        except HeldError as error:
+            raise ThrottledError(
+                f"Dynamics asked to wait, {error.seconds:.0f} seconds are left.",
+                "Nothing is sent until then; the next run goes on.",
+                retry_after=error.seconds,
+            ) from None
         good = False
         try:
             with self._lock:

@@ -40,6 +40,14 @@ def read_retry_after(value: str | None, now: datetime | None = None) -> float:
     return min(seconds, LONGEST_WAIT)
 
 
+class HeldError(Exception):
+    """Nothing may be sent for ``seconds``, which is longer than the caller waits."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class Pace:
     """Shared by every thread that talks to one organisation.
 
@@ -71,8 +79,12 @@ class Pace:
         self._recent: deque[float] = deque()
         self._changed = threading.Condition()
 
-    def enter(self) -> None:
-        """Wait for a free place, for the end of a hold, and for room in the window."""
+    def enter(self, patience: float = LONGEST_WAIT) -> None:
+        """Wait for a free place, for the end of a hold, and for room in the window.
+
+        Raises:
+            HeldError: the hold or the window lasts longer than ``patience`` seconds.
+        """
         while True:
             with self._changed:
                 now = self._clock()
@@ -88,6 +100,8 @@ class Pace:
                         return
                     self._changed.wait(1.0)
                     continue
+                if wait > patience:
+                    raise HeldError(wait)
                 self.waited += wait
             self._sleep(wait)
 

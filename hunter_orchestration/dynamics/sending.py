@@ -9,7 +9,13 @@ from hunter_orchestration.dynamics.batch import Answer, Part
 from hunter_orchestration.dynamics.client import DataverseClient, key_address
 from hunter_orchestration.dynamics.items import Item, Result
 from hunter_orchestration.dynamics.preflight import Organisation
-from hunter_orchestration.dynamics.refusals import CrmRefusedError, Refusal, UnreachableError, read_refusal
+from hunter_orchestration.dynamics.refusals import (
+    CrmRefusedError,
+    Refusal,
+    ThrottledError,
+    UnreachableError,
+    read_refusal,
+)
 from hunter_orchestration.dynamics.search import KEY, by_keys, by_match, candidate, row_of, select_of
 
 _WHOLE_ROW = "return=representation"
@@ -37,7 +43,11 @@ class Sender:
         except UnreachableError:
             return [Result(item, "lost") for item in items]
         # UpsertMultiple tells neither ids nor versions (contract section 7); what is read back is what is claimed.
-        found = by_keys(self.client, self.renderer, rows)
+        try:
+            found = by_keys(self.client, self.renderer, rows)
+        except ThrottledError:
+            # The rows were written, only the reading back has to wait: they are not to count as unsent.
+            return [Result(item, "lost") for item in items]
         results = []
         for item in items:
             row = found.get(item.record.external_id.lower())

@@ -26,6 +26,8 @@ from hunter_orchestration.store.work import Progress, StageResult, Window, utc_n
 SOURCE = "dynamics"
 _CHUNK = 1000
 _SHOWN = 50
+_PLANNED = 1000
+_PLANNED_MOST = 50_000
 OUTCOMES = ("created", "updated", "adopted", "unchanged", "recovered", "rejected", "deferred", "conflict",
             "deleted_in_crm", "skipped")  # fmt: skip
 """``picked`` is their sum."""
@@ -38,6 +40,7 @@ def push(
     window: Window | None = None,
     domains: Sequence[str] | None = None,
     dry_run: bool = False,
+    plan_limit: int = _PLANNED,
     force: bool = False,
     actor: str = "hunter",
     run_id: str | None = None,
@@ -46,7 +49,8 @@ def push(
 ) -> StageResult:
     """Push companies that are due, or the ones named, or those whose last activity lies in a window.
 
-    A dry run plans and writes nothing, neither here nor there; ``facts["plan"]`` holds the plan.
+    A dry run plans and writes nothing, neither here nor there; ``facts["plan"]`` holds the plan's first
+    ``plan_limit`` records, ``counts`` all of them.
 
     Raises:
         DynamicsOffError, MappingError, NotReadyError, SignInError: nothing is sent until somebody acts.
@@ -69,21 +73,22 @@ def push(
         total = len(domains) if domains is not None else _count(store, window)
         surprises: list[dict[str, Any]] = []
         plan: list[dict[str, Any]] = []
-        done = unexpected = 0
+        done = unexpected = planned = 0
         for some in _chunks(store, domains, window):
             chunk = work.run_chunk(some)
             for outcome, number in chunk.outcomes.items():
                 result.add(outcome, number)
             unexpected += len(chunk.surprises)
             surprises += chunk.surprises[: max(0, _SHOWN - len(surprises))]
-            plan += chunk.plan
+            planned += len(chunk.plan)
+            plan += chunk.plan[: max(0, plan_limit - len(plan))]
             done += len(some)
             result.add("companies", len(some))
             if progress is not None:
                 progress(done, total)
             if work.stopped is not None:
                 break
-        result.counts["picked"] = len(plan) if dry_run else sum(result.counts.get(name, 0) for name in OUTCOMES)
+        result.counts["picked"] = planned if dry_run else sum(result.counts.get(name, 0) for name in OUTCOMES)
         result.facts |= _facts(open_client, result)
         result.facts["plan_differences"] = {"count": unexpected, "sample": surprises}
         if dry_run:
@@ -108,10 +113,10 @@ def plan(
     kept {field: [theirs, ours]}, reason}.
 
     Args:
-        since: also companies whose last activity is that recent.
+        since: also companies whose last activity is that recent. At most 50,000 records come back.
     """
     window = Window(since, utc_now() + timedelta(days=1)) if since is not None else None
-    found = push(store, settings, domains=domains, window=window, dry_run=True, client=client)
+    found = push(store, settings, domains=domains, window=window, dry_run=True, plan_limit=_PLANNED_MOST, client=client)
     shown: list[dict[str, Any]] = found.facts.get("plan", [])
     return shown
 

@@ -10,24 +10,9 @@ import pytest
 from hunter_orchestration.dynamics.pace import LONGEST_WAIT, Pace, read_retry_after
 from hunter_orchestration.dynamics.refusals import NotReadyError, SignInError, ThrottledError, UnreachableError
 from hunter_orchestration.store import runs
-from hunter_orchestration_tests.dynamics.world import World, add_companies, world_in
+from hunter_orchestration_tests.dynamics.world import Time, World, add_companies, change_company, world_in
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-
-
-class Time:
-    """A clock that sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 @pytest.mark.parametrize(
@@ -90,8 +75,7 @@ def test_a_short_retry_after_is_waited_for_and_everything_arrives(world: World, 
     add_companies(world.store, range(3))
     world.box.fault("dataverse", "status", times=2, after=5, status=429, retry_after=wait,
                     body={"error": {"code": "0x80072322", "message": "Number of requests exceeded."}})  # fmt: skip
-    slept: list[float] = []
-    result = world.push(client=world.client(sleep=slept.append))
+    result = world.push()
     assert result.counts["created"] == 12
     assert result.facts["limits"]["throttled"] == 2
     world.settles()
@@ -122,7 +106,7 @@ def test_execution_time_throttling_halves_the_requests_in_flight(sqlite_store, s
     world.box.configure("dataverse", throttle_when_parallel=1, latency_ms=5)
     import time
 
-    client = world.client(sleep=lambda seconds: time.sleep(min(seconds, 0.02)))
+    client = world.client(sleep=lambda seconds: time.sleep(min(seconds, 0.02)), clock=time.monotonic)
     result = world.push(client=client)
     assert result.counts["created"] + result.counts["recovered"] == 1200
     assert result.facts["concurrency"]["lowest"] == 1
@@ -205,3 +189,34 @@ def test_a_certificate_signs_in_as_well_as_a_secret(sqlite_store, sandbox, tmp_p
     world = world_in(sqlite_store, sandbox, client_secret="", client_certificate=path)
     add_companies(world.store, [1])
     assert world.push().counts["created"] == 4
+
+
+def test_the_organisations_own_limits_are_met_once_and_never_hammered(sqlite_store, sandbox) -> None:  # type: ignore[no-untyped-def]
+    world = world_in(sqlite_store, sandbox, dynamics_batch_size=2, dynamics_concurrency=1)
+    add_companies(world.store, range(20), referral=False)
+    world.box.configure("dataverse", limit_requests=20)
+    first = world.push()
+    assert first.counts["deferred"] > 0
+    world.box.advance(600)
+    world.box.configure("dataverse", limit_requests=6000)
+    world.retry_now()
+    world.push()
+    counters = world.sales.call("GET", "/counters")
+    assert counters["requests_sent_while_told_to_wait"] == 0
+    assert sum(counters["limits_broken"].values()) == 1
+    assert world.states() == {"synced": 60}
+
+
+def test_rows_that_arrived_before_the_wait_began_are_recovered_and_stay_ours(world: World) -> None:
+    domains = add_companies(world.store, range(3), referral=False)
+    world.box.fault("dataverse", "status", times=None, after=8, status=429, retry_after=120,
+                    body={"error": {"code": "0x80072322", "message": "Number of requests exceeded."}})  # fmt: skip
+    world.push()
+    assert len(world.sales.keyed("account")) == 3
+    world.box.clear()
+    world.retry_now()
+    assert world.push().counts["recovered"] == 3
+    change_company(world.store, domains[0], city="Muğla")
+    world.push()
+    assert world.sales.row("account", domains[0])["address1_city"] == "Muğla"
+    world.settles()

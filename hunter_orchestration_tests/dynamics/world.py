@@ -182,6 +182,22 @@ def change_score(store: Store, domain: str, **values: Any) -> None:
         crm.mark_due(connection, [domain])
 
 
+class Time:
+    """A clock that moves by sleeping alone."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Pretend to wait."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
 class Sales:
     """Works in the CRM as people do, and remembers what it typed: ``typed`` maps (table, row id, column) to a value."""
 
@@ -243,7 +259,9 @@ class World:
 
     def client(self, **options: Any) -> DataverseClient:
         """A client that signs in as the app registration and does not wait in earnest."""
-        options.setdefault("sleep", lambda _seconds: None)
+        time = Time()
+        options.setdefault("sleep", time.sleep)
+        options.setdefault("clock", time)
         return DataverseClient(self.settings, **options)
 
     def push(self, **options: Any) -> StageResult:
