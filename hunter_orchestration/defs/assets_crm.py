@@ -91,9 +91,32 @@ dynamics_365 = dg.AssetSpec(
 )
 
 
+_learned = dg.AssetCheckSpec(
+    "win_rates_follow_the_rules",
+    asset="dynamics_changes",
+    description="Categories the rules call for first are won more often; by what Dynamics tells as won and lost.",
+)
+
+
+def _win_rates(engine: Engine) -> dg.AssetCheckResult:
+    from hunter_orchestration.scoring.outcomes import outcome_report
+
+    report = outcome_report(engine.store)
+    shown: dict[str, Any] = {"decided": report["decided"], "win_rate": report["win_rate"]}
+    for name in ("by_category", "by_band", "contradictions"):
+        if report[name]:
+            shown[name] = dg.MetadataValue.md(table(report[name]))
+    return dg.AssetCheckResult(
+        check_name=_learned.name,
+        passed=report["consistent"],
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={name: value for name, value in shown.items() if value is not None},
+    )
+
+
 @dg.asset(
     group_name="crm", kinds={"dynamics365", "table"}, owners=[OWNER], deps=[dynamics_365], retry_policy=RETRIES,
-    pool="dynamics", freshness_policy=FREQUENT, metadata=described(crm.crm_audit),
+    pool="dynamics", freshness_policy=FREQUENT, check_specs=[_learned], metadata=described(crm.crm_audit),
 )  # fmt: skip
 def dynamics_changes(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult:
     """What people and processes changed in Dynamics since the last look: wins, losses, edits, merges, deletions.
@@ -106,7 +129,7 @@ def dynamics_changes(context: dg.AssetExecutionContext, engine: Engine) -> dg.Ma
 
         return pull(engine.store, engine.settings, actor="hunter", run_id=context.run.run_id)
 
-    return run_stage(context, engine, "dynamics_changes", work)
+    return run_stage(context, engine, "dynamics_changes", work, checks=[lambda _result: _win_rates(engine)])
 
 
 class ReconcileConfig(dg.Config):

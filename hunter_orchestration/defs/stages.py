@@ -66,13 +66,14 @@ def _metadata(engine: Engine, result: StageResult) -> dict[str, Any]:
         elif value is not None:
             shown[name] = dg.MetadataValue.json(value)
     if result.sample:
-        shown["sample"] = dg.MetadataValue.md(_table(result.sample))
+        shown["sample"] = dg.MetadataValue.md(table(result.sample))
     if result.counts:
         shown["outcomes"] = dg.MetadataValue.md(_bars(result.counts))
     return shown
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table of rows with the same keys, cell text escaped."""
     columns = list(rows[0])
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
