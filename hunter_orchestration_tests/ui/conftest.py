@@ -56,7 +56,8 @@ def page_for(browser: Browser, opened: Opened) -> Iterator[PageFactory]:
     contexts = []
 
     def make(**options: Any) -> Page:
-        context = browser.new_context(**({"viewport": DESK, "locale": "en-GB", "accept_downloads": True} | options))
+        values: dict[str, Any] = {"viewport": DESK, "locale": "en-GB", "accept_downloads": True}
+        context = browser.new_context(**(values | options))
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from hunter_orchestration_tests.ui.conftest import DESK, PHONE, PageFactory
+from hunter_orchestration_tests.ui.conftest import DESK, PHONE, Opened, PageFactory
 
 pytestmark = pytest.mark.slow
 
@@ -54,9 +54,9 @@ def _found(page: Page) -> list[str]:
 @pytest.mark.parametrize("locale", ["en-GB", "tr-TR"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_axe_finds_nothing_anywhere(
-    site: str, page_for: PageFactory, opened: object, scheme: str, locale: str, size: dict[str, int]
+    site: str, page_for: PageFactory, opened: Opened, scheme: str, locale: str, size: dict[str, int]
 ) -> None:
-    opened.allowed += ["404"]  # type: ignore[attr-defined]
+    opened.allowed += ["404"]
     page = page_for(viewport=size, color_scheme=scheme, locale=locale)
     wrong = {}
     for place in PLACES:
