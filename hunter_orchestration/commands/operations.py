@@ -10,6 +10,7 @@ import typer
 from hunter_orchestration.commands.backfill import backfill, runs
 from hunter_orchestration.commands.console import errors_told, opened_store, print_json, progress, say
 from hunter_orchestration.commands.doctor import doctor
+from hunter_orchestration.commands.soak import soak
 from hunter_orchestration.settings import load_settings
 
 database = typer.Typer(help="Hunter's own database.", no_args_is_help=True)
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
     app.command("backfill")(backfill)
     app.command("runs")(runs)
+    app.command("soak")(soak)
     app.add_typer(database, name="db")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hunter_orchestration.commands.installation import Installation, until
 from hunter_orchestration.sandbox.running import RunningSandbox
-from hunter_orchestration_tests.end_to_end.installation import Installation, until
 
 DOMAIN = "yeni-musteri.example"
 PERSON = "ayse.yeni@yeni-musteri.example"

@@ -6,16 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from hunter_orchestration.commands.installation import Installation, environment_for, running, until
 from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
 from hunter_orchestration_tests.end_to_end import journey
-from hunter_orchestration_tests.end_to_end.installation import (
-    Installation,
-    environment_for,
-    running,
-    start_one,
-    start_split,
-    until,
-)
+from hunter_orchestration_tests.end_to_end.services import start_one, start_split
 from hunter_orchestration_tests.postgresql import fresh_database
 
 pytestmark = pytest.mark.slow

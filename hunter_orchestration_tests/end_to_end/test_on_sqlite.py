@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
-from hunter_orchestration_tests.end_to_end import journey
-from hunter_orchestration_tests.end_to_end.installation import (
+from hunter_orchestration.commands.installation import (
     Installation,
     environment_for,
     running,
     start_up,
     until,
 )
+from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
+from hunter_orchestration_tests.end_to_end import journey
 
 pytestmark = pytest.mark.slow
 

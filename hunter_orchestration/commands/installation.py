@@ -1,10 +1,12 @@
-"""A running installation: the real processes on ports of their own, and what an operator or a page does with it."""
+"""A running installation watched from outside: its processes, found by their HUNTER_HOME, and its API.
+
+For ``hunter soak``, which kills them one after another, and for tests that do the same.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,20 +17,23 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import psutil
 import requests
 
+from hunter_orchestration.errors import TransientError
 from hunter_orchestration.sandbox.running import RunningSandbox
 from hunter_orchestration.store.work import utc_now
 
 T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(sys.executable).parent
 KINDS = {"code": "api grpc", "daemon": "dagster-daemon", "webserver": "dagster-webserver",
          "api": "hunter_orchestration.web", "supervisord": "supervisor.supervisord"}  # fmt: skip
 """Each process and the words of its command line that tell it."""
+
+
+class NotInTimeError(TransientError):
+    """Something that was waited for did not happen."""
 
 
 def free_port() -> int:
@@ -42,7 +47,7 @@ def until(answer: Callable[[], T], seconds: float, what: str, pause: float = 0.2
     """Ask until the answer is true; an answer that can't be had counts as no.
 
     Raises:
-        AssertionError: it did not become true in time; the message tells the last answer.
+        NotInTimeError: it did not become true in time; the message tells the last answer.
     """
     last: object = None
     end = time.monotonic() + seconds
@@ -55,7 +60,7 @@ def until(answer: Callable[[], T], seconds: float, what: str, pause: float = 0.2
         except (requests.RequestException, OSError, KeyError) as error:
             last = error
         time.sleep(pause)
-    raise AssertionError(f"{what} did not happen within {seconds:.0f} s; last seen: {last!r}")
+    raise NotInTimeError(f"{what} did not happen within {seconds:.0f} s; last seen: {last!r}")
 
 
 def environment_for(box: RunningSandbox, home: Path, database_url: str | None = None, **more: str) -> dict[str, str]:
@@ -233,59 +238,14 @@ def start_up(environment: Mapping[str, str]) -> Installation:
     return Installation(environment, leader)
 
 
-def start_split(environment: Mapping[str, str], dagster_url: str) -> Installation:
-    """Each process by itself, as service units start them, with Dagster's own storage in PostgreSQL."""
-    home = Path(environment["HUNTER_HOME"])
-    for name in ("dagster", "logs", "run"):
-        (home / name).mkdir(parents=True, exist_ok=True)
-    parts = urlsplit(dagster_url)
-    shutil.copyfile(ROOT / "deploy" / "postgres" / "dagster.yaml", home / "dagster" / "dagster.yaml")
-    workspace = home / "run" / "workspace.yaml"
-    code_port = free_port()
-    workspace.write_text(
-        f"load_from:\n  - grpc_server:\n      host: 127.0.0.1\n      port: {code_port}\n      location_name: hunter\n"
-    )
-    made = Installation(
-        {
-            **environment,
-            "DAGSTER_HOME": str(home / "dagster"),
-            "DAGSTER_PG_HOST": str(parts.hostname),
-            "DAGSTER_PG_PORT": str(parts.port),
-            "DAGSTER_PG_USER": str(parts.username),
-            "DAGSTER_PG_PASSWORD": "",
-            "DAGSTER_PG_DB": parts.path[1:],
-            "CODE_PORT": str(code_port),
-        }
-    )
-    for kind in ("code", "api", "daemon", "webserver"):
-        start_one(made, kind)
-    return made
-
-
-def start_one(installation: Installation, kind: str) -> None:
-    """Start one process, as a service manager does after its end."""
-    environment, home = installation.environment, installation.home
-    workspace = str(home / "run" / "workspace.yaml")
-    commands = {
-        "code": [str(SCRIPTS / "dagster"), "api", "grpc", "-h", "127.0.0.1", "-p", environment["CODE_PORT"],
-                 "-m", "hunter_orchestration.definitions", "--location-name", "hunter"],
-        "api": [sys.executable, "-m", "hunter_orchestration.web"],
-        "daemon": [str(SCRIPTS / "dagster-daemon"), "run", "-w", workspace],
-        "webserver": [str(SCRIPTS / "dagster-webserver"), "-h", "127.0.0.1", "-p", environment["HUNTER_DAGSTER_PORT"],
-                      "-w", workspace],
-    }  # fmt: skip
-    with (home / "logs" / f"{kind}.log").open("ab") as log:
-        installation.started[kind] = subprocess.Popen(commands[kind], env=environment, cwd=ROOT, stdout=log, stderr=log)
-
-
 @contextlib.contextmanager
 def running(made: Installation, seconds: float = 90) -> Iterator[Installation]:
     """Wait until an installation answers; whatever happens, nothing of it stays."""
     try:
         try:
             until(made.ready, seconds, "an installation that answers")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{made.logs()}") from None
+        except NotInTimeError as error:
+            raise NotInTimeError(f"{error}\n{made.logs()}") from None
         yield made
     finally:
         made.end_by_force()
