@@ -46,16 +46,21 @@ def new_of_priorities(connection: Connection, priorities: Sequence[str], since: 
 
 
 def open_value(connection: Connection, category: str) -> list[tuple[str, Decimal, int]]:
-    """Sum and number of open deals of a category by currency, the largest first."""
+    """Sum and number of open deals of a category by currency, the largest first.
+
+    Referrals of one engagement are one deal seen from several sides: the one that changed last counts.
+    """
+    c = referrals.c
+    newest = func.row_number().over(partition_by=func.coalesce(c.engagement_id, c.id), order_by=c.updated_at.desc())
+    deals = (
+        select(c.currency, c.deal_value, newest.label("place"))
+        .where(c.category == category, c.is_open, c.deal_value.is_not(None), c.currency.is_not(None))
+        .subquery()
+    )
     query = (
-        select(referrals.c.currency, func.sum(referrals.c.deal_value), func.count())
-        .where(
-            referrals.c.category == category,
-            referrals.c.is_open,
-            referrals.c.deal_value.is_not(None),
-            referrals.c.currency.is_not(None),
-        )
-        .group_by(referrals.c.currency)
+        select(deals.c.currency, func.sum(deals.c.deal_value), func.count())
+        .where(deals.c.place == 1)
+        .group_by(deals.c.currency)
     )
     rows = [(str(currency), Decimal(value), int(number)) for currency, value, number in connection.execute(query)]
     return sorted(rows, key=lambda row: -row[1])

@@ -96,6 +96,16 @@ def test_the_summary_tells_what_needs_somebody_today(client_for: ClientFactory, 
     assert [stage["stage"] for stage in answer["funnel"]] == ["referrals", "linked", "accepted", "pushed", "won"]
 
 
+def test_two_sides_of_one_engagement_are_one_deal(client_for: ClientFactory, store: Store) -> None:
+    with store.write() as connection:
+        seeding.referral(connection, "a", None, engagement_id="e", deal_value=10)
+        later = seeding.NOW + timedelta(hours=1)
+        seeding.referral(connection, "b", None, engagement_id="e", deal_value=12, updated_at=later)
+        seeding.referral(connection, "c", None, deal_value=5)
+    answer = client_for(store).get("/api/v1/leads/summary").json()
+    assert answer["open_co_sell"] == [{"currency": "EUR", "value": 17.0, "count": 2}]
+
+
 def test_the_inbox_filters_pages_and_tells_days_left(client_for: ClientFactory, store: Store) -> None:
     with store.write() as connection:
         for number in range(7):
