@@ -3,8 +3,8 @@
     python benchmarks/dynamics.py 10000
 
 Prints three pushes (first, changed scores, unchanged), and next to them the way of one request a record: POST of the
-same rows, one by one, over one kept-alive connection, in the same run against the same sandbox. Every answer takes 20 ms
-longer than it must, as no organisation is on the machine that pushes.
+same rows, one by one, over one kept-alive connection, in the same run against the same sandbox. Every answer takes
+20 ms longer than it must, as no organisation is on the machine that pushes.
 """
 
 from __future__ import annotations
