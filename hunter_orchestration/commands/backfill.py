@@ -165,11 +165,13 @@ def _local(settings: Settings) -> _Engine:
     from hunter_orchestration.commands.launcher import ROOT
     from hunter_orchestration.definitions import defs
     from hunter_orchestration.defs.backfills import past_runs, run_here
+    from hunter_orchestration.defs.instance import prepare
 
     home = settings.home.absolute() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         (home / "dagster.yaml").write_bytes((Path(ROOT) / "dagster.yaml").read_bytes())
+    prepare(home)
     instance = dg.DagsterInstance.from_config(str(home))
 
     def past(tags: dict[str, str]) -> list[PastRun]:

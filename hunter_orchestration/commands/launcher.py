@@ -70,6 +70,7 @@ def launch(settings: Settings) -> int:
     shutil.copyfile(ROOT / "dagster.yaml", home / "dagster" / "dagster.yaml")
     supervisor = _Supervisor(home)
     stopped = _Signals()
+    preparing = _preparing(home / "dagster")
     try:
         environment = {"DAGSTER_HOME": str(home / "dagster"), "HUNTER_HOME": str(home)}
         programs: list[Program] = []
@@ -78,12 +79,34 @@ def launch(settings: Settings) -> int:
             supervisor.configure(programs, environment)
             supervisor.start()
             environment |= _demo_environment(supervisor, stopped)
+        _await(preparing)
         programs += _engine(settings, home)
         supervisor.configure(programs, environment)
         supervisor.start()
         return _watch(supervisor, settings, stopped, demo)
     finally:
+        preparing.kill()
         supervisor.stop()
+
+
+def _preparing(folder: Path) -> subprocess.Popen[bytes]:
+    """Dagster's databases, made or mended while the sandbox starts; at once done when they are fine."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hunter_orchestration.defs.instance", str(folder)],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _await(preparing: subprocess.Popen[bytes]) -> None:
+    try:
+        status: int | None = preparing.wait(_START_SECONDS)
+    except subprocess.TimeoutExpired:
+        status = None
+    if status != 0:
+        raise LaunchError(
+            "Dagster's own databases could not be made.",
+            "Look at HUNTER_HOME/dagster; it holds the history of runs only and may be removed.",
+        )
 
 
 def _sandbox(settings: Settings, home: Path) -> Program:
