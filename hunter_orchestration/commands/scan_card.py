@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,15 @@ _POLICIES = {
     "none": (WEAK, "only reports, nothing is refused (p=none)"),
 }
 _DMARC_FAULTS = {"malformed": "void: the record is malformed", "multiple": "void: more than one record"}
+_KINDS = {
+    "registration": "Registration",
+    "tenant": "Microsoft",
+    "mail_transport": "Transport",
+    "dnssec": "DNSSEC",
+    "network": "Network",
+}
+_FACTS = {"mta_sts": "MTA-STS", "tls_rpt": "TLS-RPT", "bimi": "BIMI", "ds": "DS", "dnskey": "DNSKEY"}
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T")
 _NO_MAIL = {
     "absent": (WEAK, "no MX record"),
     "null": (PLAIN, "takes no mail, and says so (null MX)"),
@@ -164,13 +174,21 @@ def _dkim(findings: Mapping[str, Any]) -> Line:
 
 
 def _detail(kind: str, detail: Mapping[str, Any]) -> Line:
-    facts = [f"{name.replace('_', ' ')}: {_fact(value)}" for name, value in detail["facts"].items() if value]
-    mark = UNKNOWN if detail["state"] == "unknown" else PLAIN
-    return kind.replace("_", " ").capitalize(), mark, detail["state"].replace("_", " "), facts
+    label = _KINDS.get(kind, kind)
+    state, facts = detail["state"], detail["facts"]
+    if state == "unknown":
+        return label, UNKNOWN, _with("unknown", facts.get("reason")), ()
+    if state != "found":
+        return label, PLAIN, {"absent": "none", "not_configured": "not configured"}[state], ()
+    lines = [f"{_FACTS.get(name, name.replace('_', ' '))}: {_fact(value)}" for name, value in facts.items() if value]
+    return label, PLAIN, lines[0] if lines else "found", lines[1:]
 
 
 def _fact(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    text = str(value)
+    return text[:10] if _MOMENT.match(text) else text
 
 
 def _with(text: str, reason: str | None) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
 from hunter_orchestration.scanning import stage
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store, scans
+from hunter_orchestration_tests.scanning.test_command import app
 from hunter_orchestration_tests.scanning.test_stage import given_companies
 
 pytestmark = pytest.mark.slow
@@ -88,3 +90,21 @@ def test_every_row_holds_the_truth(sqlite_store: Store, sandbox: RunningSandbox)
     assert len(told) > len(truths) / 20
     assert all(rows[domain]["tenant_name"] == truths[domain]["tenant_name"] for domain in told)
     assert {row["provider"] for row in rows.values()} >= {"M365", "Google", "Yandex", "Zoho", "Amazon", "Hosting"}
+
+
+def test_the_card_tells_the_extended_set(sandbox: RunningSandbox) -> None:
+    truths = sandbox.truths()
+    customer = next(row["domain"] for row in truths if row["tenant_id"] and row["category"] == "m365")
+    environment = {name: str(value) for name, value in sandbox.settings().items()} | {"COLUMNS": "200"}
+    done = CliRunner(env=environment).invoke(app, ["scan", customer, "--extended", "--dns", sandbox.dns])
+    assert done.exit_code == 0, done.output
+    card = " ".join(done.stdout.split())
+    tenant_id = sandbox.truth(customer)["tenant_id"]
+    for text in (
+        f"tenant id: {tenant_id}",
+        "sign in: unknown",
+        "registrar: ",
+        "Transport none",
+        "Network not configured",
+    ):
+        assert text in card
