@@ -108,6 +108,8 @@ class BulkWorker:
         )
         with context.store.write() as connection:
             still = page_state.change_bulk(connection, bulk_id, state="running", run_id=run.id)
+        if still:
+            context.tell("bulk_progress", str(bulk_id), {"counts": counts, "state": "running"})
         followed = run
         while still and not followed.is_over:
             if self._stopping.wait(_POLL_SECONDS):

@@ -246,8 +246,8 @@ def test_a_bulk_action_over_a_filter_reports_done_and_failed(
     assert done["counts"] == {"total": 5, "done": 4, "failed": 1, "left": 0}
     assert client.get("/api/v1/bulk").json()["items"][0]["id"] == done["id"]
     with store.read() as connection:
-        kinds = [row.kind for row in connection.execute(events.select())]
-    assert "bulk_progress" in kinds
+        told = [row.body["state"] for row in connection.execute(events.select()) if row.kind == "bulk_progress"]
+    assert told == ["queued", "running", "running", "done"]
 
 
 def test_a_bulk_action_can_be_cancelled_and_ends_its_run(

@@ -191,6 +191,7 @@ def bulk_sync(
         with hunter.store.write() as connection:
             bulk_id = page_state.add_bulk(connection, body.action, person.id, domains, asked)
             row = page_state.bulk(connection, bulk_id)
+        hunter.tell("bulk_progress", str(bulk_id), {"state": "queued", "counts": {"total": len(domains)}})
         worker: BulkWorker = request.app.state.bulk_worker
         worker.wake()
         return shapes.bulk(row or {}).model_dump(mode="json")
