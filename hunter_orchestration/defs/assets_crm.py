@@ -9,7 +9,7 @@ from hunter_orchestration.defs.assets_insight import companies, lead_scores
 from hunter_orchestration.defs.columns import derived, described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
-from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, FREQUENT, OWNER, RETRIES, run_stage
+from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, FREQUENT, OWNER, RETRIES, run_stage, table
 from hunter_orchestration.store import crm as crm_store
 from hunter_orchestration.store.tables import crm
 
