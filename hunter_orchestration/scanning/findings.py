@@ -117,7 +117,9 @@ def _evidence(gathered: Gathered) -> list[dict[str, Any]]:
         records: list[str] = []
         if answer.records:
             for record in answer.records[:MOST_RECORDS]:
-                text = shown(record, qtype)[: min(MOST_CHARACTERS, max(left, 0))]
+                text = shown(record, qtype)
+                if len(text) > MOST_CHARACTERS or len(text) > left:
+                    text = text[: min(MOST_CHARACTERS, left)]
                 left -= len(text)
                 records.append(text)
         entry: dict[str, Any] = {
