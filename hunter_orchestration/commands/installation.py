@@ -161,6 +161,16 @@ class Installation:
         entries = answer["data"]["workspaceOrError"]["locationEntries"]
         return [entry["locationOrLoadError"]["__typename"] for entry in entries] == ["RepositoryLocation"]
 
+    def beats_since(self, moment: float) -> bool:
+        """Whether the engine's daemons said after this time (seconds since 1970) that they are well."""
+        query = "{ instance { daemonHealth { allDaemonStatuses { required healthy lastHeartbeatTime } } } }"
+        address = f"http://127.0.0.1:{self.environment['HUNTER_DAGSTER_PORT']}/graphql"
+        answer = self._session.post(address, json={"query": query}, timeout=10).json()
+        states = answer["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+        return all(
+            state["healthy"] and (state["lastHeartbeatTime"] or 0) > moment for state in states if state["required"]
+        )
+
     # ---- what an operator does
 
     def processes(self) -> list[psutil.Process]:

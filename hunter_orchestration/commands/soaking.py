@@ -95,7 +95,7 @@ def _kill_in_turn(installation: Installation, seconds: float) -> dict[str, list[
     while time.monotonic() < end:
         kind = KINDS[number % len(KINDS)]
         number += 1
-        began = time.monotonic()
+        began, moment = time.monotonic(), time.time()
         if kind == "run":
             workers = installation.run_workers()
             for worker in workers:
@@ -111,6 +111,12 @@ def _kill_in_turn(installation: Installation, seconds: float) -> dict[str, list[
 
             until(replaced, _RECOVERY_SECONDS, f"a new {kind}")
         until(installation.ready, _RECOVERY_SECONDS, f"an installation that answers after its {kind} was killed")
+        if kind == "daemon":
+
+            def beats(moment: float = moment) -> bool:
+                return installation.beats_since(moment)
+
+            until(beats, _RECOVERY_SECONDS, "a heartbeat of every daemon")
         recovered[kind].append(time.monotonic() - began)
         time.sleep(min(2.0, max(0.0, end - time.monotonic())))
     return recovered

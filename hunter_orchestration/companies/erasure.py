@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,18 +75,24 @@ class Scrubber:
         return value
 
     def _object(self, value: Mapping[str, Any]) -> Any:
-        if not any(isinstance(item, str) and self._names_person(item) for item in value.values()):
+        if not any(self._is_of_person(item) for item in value.values()):
             return {key: None if (new := self._scrubbed(item)) is _NOTHING else new for key, item in value.items()}
         kept = {
             key: self._scrubbed(item)
             for key, item in value.items()
-            if not _PERSONAL_KEYS.search(key) and not (isinstance(item, str) and self._names_person(item))
+            if not _PERSONAL_KEYS.search(key) and not self._is_of_person(item)
         }
         kept = {key: item for key, item in kept.items() if item is not _NOTHING}
         if set(value) <= _RECORD_FIELDS and record_domain(kept).domain is None:
             # A record that named its company by the person's address alone goes on naming the company.
             kept |= {"domain": domain} if (domain := record_domain(value).domain) else {}
         return kept or _NOTHING
+
+    def _is_of_person(self, item: Any) -> bool:
+        """An address of theirs, or a change from or to one, as the audit writes it: [old, new]."""
+        if isinstance(item, list | tuple) and len(item) == 2:
+            return any(isinstance(part, str) and self._names_person(part) for part in item)
+        return isinstance(item, str) and self._names_person(item)
 
     def _names_person(self, text: str) -> bool:
         address = email_address(text)
@@ -106,12 +112,31 @@ def scrubber(store: Store) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """What a fetch passes payloads through before they are stored, so that the erased do not come back."""
     with store.read() as connection:
         suppressed = suppressions.load(connection)
-    scrub = Scrubber(suppressed.email)
 
     def scrubbed(payload: dict[str, Any]) -> dict[str, Any]:
-        return (scrub(payload) or {}) if suppressed else payload
+        if not suppressed:
+            return payload
+        # Only the payload itself still knows the names that stand beside an erased address.
+        texts = list(_texts_beside(payload, suppressed.email))
+        return Scrubber(suppressed.email, texts)(payload) or {}
 
     return scrubbed
+
+
+def _texts_beside(value: Any, is_erased: Callable[[str], bool]) -> Iterator[str]:
+    """Full names and numbers of the objects that bear an erased address."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts_beside(item, is_erased)
+    elif isinstance(value, Mapping):
+        texts = {key.lower().replace("_", ""): item for key, item in value.items() if isinstance(item, str)}
+        if any((address := email_address(text)) is not None and is_erased(address) for text in texts.values()):
+            first, last = texts.get("firstname"), texts.get("lastname")
+            if first and last:
+                yield f"{first.strip()} {last.strip()}"
+            yield from (text for key, text in texts.items() if "phone" in key)
+        for item in value.values():
+            yield from _texts_beside(item, is_erased)
 
 
 def subject_of(text: str) -> tuple[str, str]:
@@ -159,6 +184,7 @@ def forget(store: Store, subject: str, requested_by: str, *, home: Path | None =
     for path in files if home is not None else ():
         with suppress(OSError):
             (Path(home or ".") / path).unlink()
+    erasing.purge(store)
     return Erased(kind, dict(counts))
 
 

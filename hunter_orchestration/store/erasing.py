@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, Text, and_, bindparam, cast, delete, or_, select, update
 
+from hunter_orchestration.store.engine import Store
 from hunter_orchestration.store.tables.companies import (
     companies,
     company_audit,
@@ -235,3 +236,19 @@ def waiting_files(connection: Connection) -> list[str]:
         imports.c.state.in_(["failed", "cancelled"]), imports.c.stored_path.is_not(None)
     )
     return [str(path) for path in connection.execute(query).scalars()]
+
+
+def purge(store: Store) -> None:
+    """Take what was overwritten or dropped out of the file too. Nothing to do on a server: its own vacuum does that.
+
+    SQLite leaves the old text in free pages and in its write-ahead log until both are written anew.
+
+    Raises:
+        StoreError: another program keeps the database busy; the erasure itself is done.
+    """
+    if store.dialect != "sqlite":
+        return
+    with store.read() as connection:
+        connection.exec_driver_sql("INSERT INTO leads_search(leads_search) VALUES ('optimize')")
+        connection.exec_driver_sql("VACUUM")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

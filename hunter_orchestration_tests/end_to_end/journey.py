@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import psycopg2
 
 from hunter_orchestration.commands.installation import Installation, until
 from hunter_orchestration.sandbox.running import RunningSandbox
@@ -117,3 +122,46 @@ def a_killed_run_is_finished_by_the_next(installation: Installation, box: Runnin
     box.call("DELETE", f"/faults/{slow}")
     until(lambda: row(box, "opportunity", referral), 2 * SOON, "what the killed run had begun")
     assert installation.get(f"/runs/{run_id}")["state"] == "failed"
+
+
+CANARY = "canary-8f1c2e-never-shown"
+_TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}")
+
+
+def no_secret_shows(installation: Installation, box: RunningSandbox) -> None:
+    """After runs that went well and one that met broken answers, no secret is in a file, a database or an answer."""
+    box.fault("entra", "status", times=2, status=500)
+    box.fault("partner_center", "half_body", times=2)
+    installation.sync()
+    box.clear()
+    secrets = [CANARY, box.client_secret, installation.environment["HUNTER_REFRESH_TOKEN"]]
+    told = {str(path): path.read_bytes() for path in installation.home.rglob("*") if path.is_file()}
+    told |= {
+        path: installation.ask("GET", path).content
+        for path in ("/api/v1/status", "/api/v1/runs", "/api/v1/syncs", "/api/openapi.json", "/api/v1/none", "/")
+    }
+    told |= dict(_dumps(installation.environment))
+    assert len(told) > 20
+    shown = [name for name, content in told.items() if any(secret.encode() in content for secret in secrets)]
+    shown += [name for name, content in told.items() if _TOKEN.search(content)]
+    assert shown == []
+
+
+def _dumps(environment: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    """Every table of the PostgreSQL databases of an installation, as text."""
+    if "DAGSTER_PG_DB" not in environment:
+        return
+    for database in (environment["DAGSTER_PG_DB"], environment["HUNTER_DATABASE_URL"].rpartition("/")[2]):
+        connection = psycopg2.connect(
+            host=environment["DAGSTER_PG_HOST"],
+            port=environment["DAGSTER_PG_PORT"],
+            user=environment["DAGSTER_PG_USER"],
+            dbname=database,
+        )
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            for (table,) in cursor.fetchall():
+                text = io.BytesIO()
+                cursor.copy_expert(f'COPY "{table}" TO STDOUT', text)
+                yield f"{database}.{table}", text.getvalue()
+        connection.close()

@@ -12,7 +12,7 @@ from hunter_orchestration_tests.end_to_end import journey
 from hunter_orchestration_tests.end_to_end.services import start_one, start_split
 from hunter_orchestration_tests.postgresql import fresh_database
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,9 @@ def installation(
 ) -> Iterator[Installation]:
     """Four services, answering."""
     with fresh_database(postgresql_server) as store_url, fresh_database(postgresql_server) as dagster_url:
-        environment = environment_for(box, tmp_path_factory.mktemp("split"), store_url)
+        environment = environment_for(
+            box, tmp_path_factory.mktemp("split"), store_url, HUNTER_IMPORT_WEBHOOK_SECRET=journey.CANARY
+        )
         with running(start_split(environment, dagster_url)) as made:
             yield made
 
@@ -46,6 +48,10 @@ def test_a_run_whose_process_was_killed_is_finished_without_a_person(
     installation: Installation, box: RunningSandbox
 ) -> None:
     journey.a_killed_run_is_finished_by_the_next(installation, box)
+
+
+def test_no_secret_is_in_any_file_database_or_answer(installation: Installation, box: RunningSandbox) -> None:
+    journey.no_secret_shows(installation, box)
 
 
 def test_a_service_that_was_killed_and_started_again_carries_on(installation: Installation) -> None:

@@ -17,7 +17,7 @@ from hunter_orchestration.commands.installation import (
 from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
 from hunter_orchestration_tests.end_to_end import journey
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installation(box: RunningSandbox, home: Path) -> Iterator[Installation]:
     """``hunter up``, answering."""
-    with running(start_up(environment_for(box, home))) as made:
+    with running(start_up(environment_for(box, home, HUNTER_IMPORT_WEBHOOK_SECRET=journey.CANARY))) as made:
         yield made
 
 
@@ -53,6 +53,10 @@ def test_a_run_whose_process_was_killed_is_finished_without_a_person(
     installation: Installation, box: RunningSandbox
 ) -> None:
     journey.a_killed_run_is_finished_by_the_next(installation, box)
+
+
+def test_no_secret_is_in_any_file_database_or_answer(installation: Installation, box: RunningSandbox) -> None:
+    journey.no_secret_shows(installation, box)
 
 
 def test_every_killed_process_comes_back_by_itself(installation: Installation) -> None:
