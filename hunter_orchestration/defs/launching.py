@@ -47,7 +47,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the run's process lives; a process that can't be known counts as alive."""
         worker = self._worker(run)
-        if worker is None or _lives(*worker):
+        if worker is None or process_lives(*worker):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         store = Store(load_settings().store_url)
         try:
@@ -73,7 +73,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return None
 
 
-def _lives(pid: int, at: float) -> bool:
+def process_lives(pid: int, at: float) -> bool:
     """Whether the process that had this id then still runs."""
     if pid == os.getpid():
         return True
