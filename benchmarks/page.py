@@ -25,6 +25,7 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from hunter_orchestration import turkish
+from hunter_orchestration.logging import configure_logging
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Store, lead_queries
 from hunter_orchestration.store.lead_filters import LeadFilter
@@ -304,6 +305,8 @@ def main() -> None:
     parser.add_argument("--database-url", default="", help="an empty PostgreSQL database; SQLite when left out")
     parser.add_argument("--rounds", type=int, default=40)
     asked = parser.parse_args()
+    # A line for each request would bury the figures.
+    configure_logging("WARNING")
     for leads in asked.leads:
         if asked.database_url:
             store = Store(asked.database_url)
