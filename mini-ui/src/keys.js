@@ -73,7 +73,7 @@ export function startKeys() {
     }
     if (typing(event.target) || somethingOpen()) return;
     const key = event.key.toLocaleLowerCase("en");
-    if (performance.now() - prefixAt < PREFIX_MS) {
+    if (event.timeStamp - prefixAt < PREFIX_MS) {
       prefixAt = -Infinity;
       const room = ROOM_KEYS[key];
       if (room) {
@@ -82,15 +82,18 @@ export function startKeys() {
       }
       return;
     }
-    if (act(key)) event.preventDefault();
+    if (act(key, event.timeStamp)) event.preventDefault();
   });
 }
 
-/** @param {string} key */
-function act(key) {
+/**
+ * @param {string} key
+ * @param {number} at when it was pressed; a busy page may get to it later
+ */
+function act(key, at) {
   switch (key) {
     case "g":
-      prefixAt = performance.now();
+      prefixAt = at;
       return true;
     case "?":
       showKeys();
