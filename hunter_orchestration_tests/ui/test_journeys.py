@@ -211,6 +211,7 @@ def test_the_keyboard_goes_everywhere(site: str, page: Page) -> None:
     page.keyboard.press("f")
     expect(page.get_by_role("dialog", name="Priority")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Priority")).to_be_hidden()
     for key, title in (("r", "Referrals"), ("i", "Imports"), ("l", "Leads")):
         page.keyboard.press("g")
         page.keyboard.press(key)

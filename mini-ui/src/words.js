@@ -120,12 +120,13 @@ export function daysLeft(days) {
 /** @param {number} days */
 export const urgency = (days) => (days <= 2 ? "bad" : days <= 5 ? "warn" : "");
 
-/** @param {Pick<Lead, "provider" | "gateway" | "complete" | "score">} lead */
+/** @param {Pick<Lead, "provider" | "gateway" | "hoster" | "complete" | "score">} lead */
 export function mailProvider(lead) {
   if (lead.provider === "Unknown") {
     return lead.score === null ? t("not_scanned") : lead.complete ? t("provider.Unknown") : t("provider.failed");
   }
-  return lead.gateway ? t("provider.behind", { provider: provider(lead.provider), gateway: lead.gateway }) : provider(lead.provider);
+  const holder = lead.provider === "Hosting" && lead.hoster ? lead.hoster : provider(lead.provider);
+  return lead.gateway ? t("provider.behind", { provider: holder, gateway: lead.gateway }) : holder;
 }
 
 /** @param {Lead} lead */

@@ -52,7 +52,7 @@ export function scanSection(detail, rescan) {
   const state = /** @param {string} value */ (value) =>
     h("span", { class: value === "unknown" ? "warn" : null }, word(`finding.${value}`, value));
   const rows = /** @type {[string, import("../dom.js").Children][]} */ ([
-    [t("finding.provider"), words.mailProvider({ provider: scan.provider, gateway: scan.gateway, complete: scan.complete, score: 0 })],
+    [t("finding.provider"), words.mailProvider({ provider: scan.provider, gateway: scan.gateway, hoster: scan.hoster, complete: scan.complete, score: 0 })],
     [t("finding.hoster"), scan.hoster],
     ["MX", state(scan.mx_state)],
     ["SPF", [state(scan.spf_state), scan.spf_all ? ` · ${scan.spf_all}` : "", scan.spf_includes ? ` · ${t("finding.includes", { n: scan.spf_includes })}` : ""]],
