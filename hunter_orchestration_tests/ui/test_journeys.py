@@ -265,6 +265,24 @@ def test_a_view_is_saved_and_found_again(site: str, page: Page) -> None:
     expect(page).to_have_url(re.compile("priority=P1"))
 
 
+def test_a_view_is_renamed_and_keeps_what_it_finds(site: str, page: Page) -> None:
+    page.goto(f"{site}/leads?priority=P1")
+    page.get_by_role("button", name="Save this view").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("Sabah")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_text("View Sabah saved")).to_be_visible()
+    page.goto(f"{site}/leads")
+    page.get_by_role("button", name="Views", exact=True).click()
+    page.get_by_role("button", name="Rename view Sabah").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("Öğle")
+    page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+    expect(page.get_by_text("View is now named Öğle")).to_be_visible()
+    page.get_by_role("button", name="Views", exact=True).click()
+    expect(page.get_by_role("link", name="Sabah")).to_have_count(0)
+    page.get_by_role("link", name="Öğle").click()
+    expect(page).to_have_url(re.compile("priority=P1"))
+
+
 def test_columns_and_density_are_remembered(site: str, page: Page) -> None:
     page.goto(f"{site}/leads")
     page.get_by_role("button", name="Columns").click()

@@ -1,8 +1,8 @@
 // Corrections by a person: they outlive every sync until the field is given back to the sources.
-import { change } from "../api.js";
+import { change, movedOn } from "../api.js";
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
-import { confirmDialog } from "../overlays.js";
+import { confirmDialog, plain } from "../overlays.js";
 import { address, go } from "../router.js";
 import { toast } from "../toasts.js";
 
@@ -63,9 +63,13 @@ export function mergeCompany(domain, after) {
           type: "button",
           class: "link",
           onclick: async () => {
-            await change("POST", `/merges/${merged}/undo`);
-            toast(t("merge.undone"), { tone: "good" });
-            go(address("leads", domain, new URLSearchParams(location.search)));
+            try {
+              await change("POST", `/merges/${merged}/undo`);
+              toast(t("merge.undone"), { tone: "good" });
+              go(address("leads", domain, new URLSearchParams(location.search)));
+            } catch (error) {
+              if (!movedOn(error)) toast(plain(error), { tone: "bad" });
+            }
           },
         },
         t("undo"),

@@ -1,0 +1,96 @@
+// What opens from the line above the list: the choice of columns, and the downloads.
+import { apiAddress } from "../api.js";
+import { h } from "../dom.js";
+import { language, t } from "../i18n.js";
+import { keep } from "../kept.js";
+import { route } from "../router.js";
+import { may } from "../status.js";
+import { toast } from "../toasts.js";
+import { EXPORTED, allColumns, chooseColumns, chosenColumns } from "./columns.js";
+import { filtersOf, orderOf } from "./query.js";
+
+/**
+ * Which columns are shown, and how densely.
+ * @param {HTMLElement} room takes the class of the density
+ * @param {() => void} changed
+ */
+export function columnsMenu(room, changed) {
+  const chosen = new Set(chosenColumns());
+  const boxes = allColumns()
+    .filter((column) => column.key !== "phone" && column.key !== "company")
+    .map((column) =>
+      h(
+        "label",
+        { class: "menu-row" },
+        h("input", {
+          type: "checkbox",
+          checked: chosen.has(column.key),
+          onchange: /** @param {Event} event */ (event) => {
+            if (/** @type {HTMLInputElement} */ (event.target).checked) chosen.add(column.key);
+            else chosen.delete(column.key);
+            chooseColumns(["company", ...chosen]);
+            changed();
+          },
+        }),
+        column.label,
+      ),
+    );
+  const dense = h("input", { type: "checkbox", checked: room.classList.contains("compact") });
+  dense.addEventListener("change", () => {
+    room.classList.toggle("compact", dense.checked);
+    keep("density", dense.checked ? "compact" : null);
+  });
+  return [
+    h("fieldset", null, h("legend", { class: "unseen" }, t("columns")), boxes),
+    h("div", { class: "menu-group" }, h("label", { class: "menu-row" }, dense, t("density.compact"))),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "menu-row link",
+        onclick: () => {
+          chooseColumns(null);
+          changed();
+          for (const [at, column] of allColumns().filter((one) => one.key !== "phone" && one.key !== "company").entries()) {
+            const box = boxes[at]?.querySelector("input");
+            if (box) box.checked = chosenColumns().includes(column.key);
+          }
+        },
+      },
+      t("columns.usual"),
+    ),
+  ];
+}
+
+/**
+ * @param {() => void} close
+ * @param {string} total how many leads the file will hold, as it is said
+ */
+export function exportMenu(close, total) {
+  if (!may("export")) return h("p", { class: "menu-group muted" }, t("role.viewer"));
+  const { params } = route();
+  const columns = chosenColumns().flatMap((key) => EXPORTED[key] ?? []).join(",");
+  const link = /** @param {string} kind @param {boolean} all */ (kind, all) =>
+    h(
+      "a",
+      {
+        class: "menu-row",
+        download: "",
+        href: apiAddress(`/leads/export.${kind}`, { ...filtersOf(params), ...orderOf(params), columns: all ? "" : columns, lang: language() }),
+        onclick: () => {
+          close();
+          toast(t("export.started", { n: total }));
+        },
+      },
+      t(all ? "export.all" : "export.shown", { kind: kind.toUpperCase() }),
+    );
+  return h(
+    "div",
+    null,
+    h("p", { class: "menu-group muted small" }, t("export.what", { n: total })),
+    link("xlsx", false),
+    link("xlsx", true),
+    link("csv", false),
+    link("csv", true),
+  );
+}
