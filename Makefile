@@ -11,7 +11,7 @@ up: $(VENV)/.runtime
 test: $(VENV)/.dev mini-ui/node_modules/.ready
 	@.ci/system-packages chromium redis-server postgresql
 	@$(MAKE) --no-print-directory lint types
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.dev
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow"

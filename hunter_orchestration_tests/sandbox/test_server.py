@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -55,7 +56,10 @@ def test_a_port_in_use_is_named(box: RunningSandbox, offset: int) -> None:
     done = subprocess.run(_command(taken), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "--port-base" in done.stderr
-    assert f"port {_base_of(box) + (0 if offset == 80 else 80)} " in done.stderr
+    named = re.search(r"port (\d+) ", done.stderr)
+    assert named is not None
+    # Another program may hold one of its other ports as well; the one named is its own.
+    assert int(named[1]) in (taken, taken + 53, taken + 80)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 

@@ -141,11 +141,11 @@ READS = ["/api/v1/leads", "/api/v1/leads/summary", "/api/v1/leads/facets", "/api
 ACTS = [("GET", "/api/v1/leads/export.csv"), ("GET", "/api/v1/leads/export.xlsx"), ("POST", "/api/v1/referrals/sync"),
         ("POST", "/api/v1/leads/a.example/rescan"), ("POST", "/api/v1/dynamics/sync/a.example"),
         ("POST", "/api/v1/dynamics/bulk-sync"), ("PATCH", "/api/v1/leads/a.example"),
-        ("POST", "/api/v1/quarantine/retry"), ("POST", "/api/v1/imports/1/start")]  # fmt: skip
+        ("POST", "/api/v1/quarantine/retry"), ("POST", "/api/v1/imports/1/start"),
+        ("POST", "/api/v1/merges/1/undo")]  # fmt: skip
 MENDS = [
     ("GET", "/api/v1/quarantine/1"),
     ("POST", "/api/v1/dynamics/differences/mend"),
-    ("POST", "/api/v1/merges/1/undo"),
 ]
 
 

@@ -283,6 +283,16 @@ def test_a_view_is_renamed_and_keeps_what_it_finds(site: str, page: Page) -> Non
     expect(page).to_have_url(re.compile("priority=P1"))
 
 
+def test_a_second_click_on_its_button_closes_a_menu_and_a_third_opens_it(site: str, page: Page) -> None:
+    page.goto(f"{site}/leads")
+    button, menu = page.get_by_role("button", name="Columns", exact=True), page.get_by_role("dialog", name="Columns")
+    for _ in range(2):
+        button.click()
+        expect(menu).to_be_visible()
+        button.click()
+        expect(menu).to_be_hidden()
+
+
 def test_columns_and_density_are_remembered(site: str, page: Page) -> None:
     page.goto(f"{site}/leads")
     page.get_by_role("button", name="Columns").click()

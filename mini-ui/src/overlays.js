@@ -99,19 +99,27 @@ let opened = null;
 export function popoverFrom(button, build, { name, wide = false, onclose }) {
   button.setAttribute("aria-haspopup", "dialog");
   button.setAttribute("aria-expanded", "false");
-  let closedAt = 0;
+  /** @type {HTMLElement | null} */
+  let mine = null;
+  const open = () => mine !== null && mine.matches(":popover-open");
+  let pressedWhileOpen = false;
+  button.addEventListener("pointerdown", () => (pressedWhileOpen = open()));
   button.addEventListener("click", () => {
-    // A light dismiss by this very click has closed it a moment ago: the click meant to close.
-    if (performance.now() - closedAt < 250) return;
+    // The press of this very click dismisses the popover before the click arrives: it meant to close.
+    const meantToClose = pressedWhileOpen || open();
+    pressedWhileOpen = false;
+    if (meantToClose) {
+      if (open()) mine?.hidePopover();
+      return;
+    }
     const box = h("div", { class: `popover${wide ? " wide" : ""}`, popover: "auto", role: "dialog", "aria-label": name });
     const close = () => box.hidePopover();
     box.append(...build(close));
     // Outside its bar, because a bar that is redrawn under the open popover must not take it away.
     document.body.append(box);
-    opened = box;
+    opened = mine = box;
     box.addEventListener("toggle", (event) => {
       if (event.newState !== "closed") return;
-      closedAt = performance.now();
       const inside = box.contains(document.activeElement) || document.activeElement === document.body;
       box.remove();
       if (opened === box) opened = null;
@@ -144,4 +152,6 @@ function place(box, button) {
 }
 
 /** Whether something lies above the page that Esc should close first. */
-export const somethingOpen = () => opened !== null || document.querySelector("dialog[open]") !== null;
+export const somethingOpen = () =>
+  // The toggle event comes later than the closing: asking the popover itself swallows no key pressed in between.
+  (opened !== null && opened.matches(":popover-open")) || document.querySelector("dialog[open]") !== null;

@@ -11,7 +11,7 @@ from hunter_orchestration.companies import decisions, imports
 from hunter_orchestration.errors import TransientError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.web import launching, models
-from hunter_orchestration.web.context import Admin, Context, Hunter, IdempotencyKey, Seller, once
+from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, once
 from hunter_orchestration.web.models import Asked, Domain, Line, LongText
 from hunter_orchestration.web.people import Person
 from hunter_orchestration.web.problems import ProblemError
@@ -155,7 +155,7 @@ def merge(hunter: Hunter, person: Seller, domain: str, body: MergeBody) -> Merge
 
 
 @router.post("/merges/{merge_id}/undo", summary="Undo a merge")
-def undo(hunter: Hunter, person: Admin, merge_id: models.Number, _body: models.Nothing | None = None) -> Merged:
+def undo(hunter: Hunter, person: Seller, merge_id: models.Number, _body: models.Nothing | None = None) -> Merged:
     """Both companies stand again as before."""
     decisions.undo_merge(hunter.store, merge_id, person.id)
     hunter.tell("leads_changed", None, {"merge_id": merge_id})
