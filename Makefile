@@ -14,7 +14,7 @@ test: $(VENV)/.dev mini-ui/node_modules/.ready
 	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.dev
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

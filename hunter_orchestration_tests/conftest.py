@@ -77,6 +77,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(FaultsPage(path))
 
 
+_SECONDS_LONG = ("end_to_end/", "faults/", "dynamics/test_throttling.py", "defs/test_ticks.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep out of the fast set what needs PostgreSQL or waits for seconds: it runs with all others in the whole one."""
+    here = Path(__file__).parent
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        needs_server = callspec is not None and "postgresql" in callspec.params.values()
+        if needs_server or str(item.path.relative_to(here)).startswith(_SECONDS_LONG):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say so when a test did not run: in CI that is a failure."""
     skipped = len(terminalreporter.stats.get("skipped", []))
