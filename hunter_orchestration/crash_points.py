@@ -18,6 +18,7 @@ NAMES: dict[str, str] = {
     "before_score": "companies are picked, none is scored",
     "after_score": "scores are computed, not committed",
     "before_push": "companies are picked, nothing is marked or sent",
+    "push_announced": "new records are entered as pending, none is marked or sent",
     "push_marked": "records are marked in progress and audited, nothing is sent",
     "push_sent": "the CRM has answered, the ledger doesn't know",
     "push_acknowledged": "the ledger knows, the company is still due",

@@ -79,6 +79,17 @@ class Book:
         outcome = "recovered" if recovered else "skipped" if plan.operation == "blocked" else "unchanged"
         self.done(item, outcome, result)
 
+    def announce(self, items: list[Item]) -> None:
+        """Enter records that were never tried as pending, all tables at once: a company whose account has arrived is
+        not called synced while its lead is still to come, even when the run dies in between."""
+        if self.dry_run or not items:
+            return
+        with self.store.write() as connection:
+            runs.renew_lease(connection, LEASE, self._token, LEASE_SECONDS)
+            crm.save(connection, [{**item.ledger, "lease_token": self._token} for item in items])
+            leads.refresh_crm_states(connection, (item.record.domain for item in items))
+        crash_points.reach("push_announced")
+
     def mark(self, items: list[Item], result: ChunkResult) -> None:
         """Say in the ledger and in the audit what is about to be tried."""
         self._flush_into(result)
@@ -327,12 +338,24 @@ class Book:
                 row.update(state="skipped", error_code=reason, error=None, fix=reason, changed_at=utc_now())
                 result.touched["lead", domain] = row
         stamps = wanted.stamps if self.stopped is None else {}
-        if not (result.touched or result.entries or result.changed or any(stamps.values())):
+        dropped = _never_sent(wanted)
+        if not (result.touched or result.entries or result.changed or dropped or any(stamps.values())):
             return
         with self.store.write() as connection:
             self._write(connection, result)
+            crm.drop(connection, dropped)
             crm.clear_due(connection, stamps)
             leads.refresh_crm_states(connection, domains)
             if result.changed:
                 runs.emit(connection, "leads_changed", None, {"domains": sorted(result.changed)[:100],
                                                               "count": len(result.changed)})  # fmt: skip
+
+
+def _never_sent(wanted: Wanted) -> list[tuple[str, str]]:
+    """Records that were announced, never tried, and are not wanted any more: a deal whose score fell meanwhile."""
+    asked = {record.identity for records in wanted.records.values() for record in records}
+    return [
+        identity for identity, row in wanted.ledger.items()
+        if identity not in asked and row["company_domain"] in wanted.stamps
+        and row["state"] == "pending" and row["crm_id"] is None and not row["attempts"]
+    ]  # fmt: skip

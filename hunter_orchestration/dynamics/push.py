@@ -84,11 +84,15 @@ class Push:
         self._ids = {
             key: row["crm_id"] if row["state"] != "deleted_in_crm" else None for key, row in wanted.ledger.items()
         }
-        for table in TABLES:
-            items = [
+        all_items = {
+            table: [
                 Item(record, wanted.ledger.get(record.identity), self.organisation.renderers[table])
                 for record in wanted.records[table]
             ]
+            for table in TABLES
+        }
+        self.book.announce([item for items in all_items.values() for item in items if item.known is None])
+        for table, items in all_items.items():
             if items and self.book.stopped is None:
                 self._table(table, items, result)
             else:

@@ -182,6 +182,18 @@ def save(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     connection.execute(statement, [dict(row) for row in rows])
 
 
+def drop(connection: Connection, identities: Iterable[Identity]) -> None:
+    """Remove ledger rows of records that never were in the CRM and are not wanted there."""
+    by_table: dict[str, list[str]] = defaultdict(list)
+    for table, external_id in identities:
+        by_table[table].append(external_id)
+    for table, ids in by_table.items():
+        for chunk in chunks(ids, _CHUNK):
+            connection.execute(
+                delete(crm_records).where(crm_records.c.table_name == table, crm_records.c.external_id.in_(chunk))
+            )
+
+
 def audit(connection: Connection, entries: Sequence[Mapping[str, Any]]) -> None:
     """Append to the audit: all with the same columns."""
     if entries:

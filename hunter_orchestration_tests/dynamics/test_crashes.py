@@ -14,8 +14,9 @@ from hunter_orchestration.dynamics.book import LEASE
 from hunter_orchestration.dynamics.mapping import load_mapping
 from hunter_orchestration.dynamics.preflight import prepare
 from hunter_orchestration.dynamics.push import Push
-from hunter_orchestration.store import runs
+from hunter_orchestration.store import crm, runs
 from hunter_orchestration.store.tables.crm import crm_audit
+from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration_tests.dynamics.world import World, add_companies, change_company, domain_of, world_in
 
 _COMMAND = "from hunter_orchestration.cli import main; main()"
@@ -42,7 +43,16 @@ def killed(world: World, place: str, *arguments: str, **settings: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "place",
-    ["before_push", "push_marked", "push_marked:3", "push_sent", "push_sent:2", "push_sent:4", "push_acknowledged:3"],
+    [
+        "before_push",
+        "push_announced",
+        "push_marked",
+        "push_marked:3",
+        "push_sent",
+        "push_sent:2",
+        "push_sent:4",
+        "push_acknowledged:3",
+    ],
 )
 def test_a_push_killed_anywhere_is_finished_by_the_next(both: World, place: str) -> None:
     add_companies(both.store, range(6))
@@ -59,6 +69,33 @@ def test_a_push_killed_anywhere_is_finished_by_the_next(both: World, place: str)
     both.push()
     assert both.writes() == {}
     both.check(crashes=1)
+
+
+@pytest.mark.slow
+def test_a_company_is_not_called_synced_while_its_lead_is_still_to_come(world: World) -> None:
+    """Killed when the account had arrived and nothing else was marked: neither the page nor the ledger says synced."""
+    (domain,) = add_companies(world.store, [1])
+    killed(world, "push_acknowledged:1", "push")
+    assert world.record("account", domain)["state"] == "synced"
+    assert world.states() == {"synced": 1, "pending": 3}
+    assert shown_state(world, domain) == "pending"
+    world.push()
+    assert shown_state(world, domain) == "synced"
+    world.settles()
+
+
+def shown_state(world: World, domain: str) -> str:
+    with world.store.read() as connection:
+        return str(connection.execute(select(leads.c.dynamics_state).where(leads.c.domain == domain)).scalar_one())
+
+
+def test_a_record_announced_but_not_wanted_any_more_leaves_the_ledger(world: World) -> None:
+    (domain,) = add_companies(world.store, [1], referral=False)
+    with world.store.write() as connection:
+        crm.save(connection, [crm.blank("opportunity", domain, domain)])
+    world.push()
+    assert world.states() == {"synced": 3}
+    assert shown_state(world, domain) == "synced"
 
 
 @pytest.mark.slow
@@ -110,8 +147,6 @@ def test_a_process_that_wakes_after_its_lease_ended_writes_nothing(both: World) 
 
 def test_a_late_writer_does_not_undo_what_the_next_one_wrote(world: World) -> None:
     """The fencing token stands on each row too."""
-    from hunter_orchestration.store import crm
-
     (domain,) = add_companies(world.store, [1])
     world.push()
     stale = world.record("account", domain)
