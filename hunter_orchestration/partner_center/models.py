@@ -220,7 +220,7 @@ def read(payload: Mapping[str, Any]) -> ReferralRecord:
         closing_at=details.closing_date_time,
         created_at=created,
         updated_at=updated,
-        expires_at=expires_at(status, resource.expiration_date_time, created),
+        expires_at=expires_at(status, direction, resource.expiration_date_time, created),
         accepted_at=resource.accepted_date_time,
         closed_at=resource.closed_date_time,
         etag=resource.etag,
@@ -228,9 +228,12 @@ def read(payload: Mapping[str, Any]) -> ReferralRecord:
     )
 
 
-def expires_at(status: str, stated: datetime | None, created: datetime) -> datetime | None:
-    """When silence loses the referral: only a New one expires; 14 days after creation unless it says otherwise."""
-    if status != "New":
+def expires_at(status: str, direction: str | None, stated: datetime | None, created: datetime) -> datetime | None:
+    """When our silence loses the referral: 14 days after creation unless it says otherwise.
+
+    Only a New one expires, and one that we sent is its receiver's to answer.
+    """
+    if status != "New" or direction == "Outgoing":
         return None
     return stated or created + ANSWER_WITHIN
 

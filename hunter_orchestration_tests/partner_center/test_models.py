@@ -147,6 +147,7 @@ def test_silence_loses_a_new_referral_after_14_days() -> None:
     assert read(referral(1)).expires_at == created + timedelta(days=14)
     assert read(referral(1, expirationDateTime="2026-11-05T00:00:00Z")).expires_at == datetime(2026, 11, 5, tzinfo=UTC)
     assert read(referral(1, status="Active", substatus="Accepted")).expires_at is None
+    assert read(referral(1, direction="Outgoing")).expires_at is None
     assert days_left(created + timedelta(days=3, hours=5), created) == 3
     assert days_left(created - timedelta(hours=1), created) == -1
     assert days_left(None, created) is None

@@ -16,9 +16,11 @@ from cryptography.x509.oid import NameOID
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.partner_center.webhooks import EventRefusedError, WebhookVerifier, receive, register
 from hunter_orchestration.store import Store
+from hunter_orchestration_tests.partner_center.examples import sets
 from hunter_orchestration_tests.partner_center.service import Answer, Bearer, Request, Service, serving, settings_for
 
 NOW = datetime.now(UTC)
+SETS = sets()
 REFERRAL = "25bb3b10-cdd1-52d4-8f7e-79d9880f6728"
 
 
@@ -254,6 +256,19 @@ def test_a_replayed_event_is_noticed(store: Store, service: Service, verifier: W
     assert receive(store, verifier, body, given).replay
     other = event(EventName="referral-created")
     assert not receive(store, verifier, other, headers(service, signer, other)).replay
+
+
+@pytest.mark.parametrize("given", list(SETS.values()), ids=list(SETS))
+@pytest.mark.parametrize("name", [name for name in SETS["own"] if name.startswith("webhook_r") and "ferral" in name])
+def test_each_documented_event_names_its_referral(
+    sqlite_store: Store, service: Service, verifier: WebhookVerifier, signer: Signer, given: dict[str, Any], name: str
+) -> None:
+    old = json.dumps(given[name]).encode()
+    assert refused(verifier, old, headers(service, signer, old)) == "stale"
+    fresh = json.dumps(given[name] | {"ResourceChangeUtcDate": NOW.isoformat()}).encode()
+    received = receive(sqlite_store, verifier, fresh, headers(service, signer, fresh))
+    assert received.referral_id == given[name]["ResourceUri"].rsplit("/", 1)[-1]
+    assert not received.replay
 
 
 def test_registration_replaces_the_one_that_stands(service: Service) -> None:

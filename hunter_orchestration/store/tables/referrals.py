@@ -60,7 +60,7 @@ referrals = Table(
     Column("closing_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False, comment="Partner Center's stamp"),
     Column("updated_at", UtcDateTime, nullable=False, comment="Partner Center's stamp; decides the partition"),
-    Column("expires_at", UtcDateTime, comment="when an unanswered New referral is archived"),
+    Column("expires_at", UtcDateTime, comment="when a New referral that waits for our answer is archived"),
     Column("accepted_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
     Column("etag", Text),

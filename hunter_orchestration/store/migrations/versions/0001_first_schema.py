@@ -655,7 +655,10 @@ def upgrade() -> None:
             "updated_at", types.UtcDateTime(), nullable=False, comment="Partner Center's stamp; decides the partition"
         ),
         sa.Column(
-            "expires_at", types.UtcDateTime(), nullable=True, comment="when an unanswered New referral is archived"
+            "expires_at",
+            types.UtcDateTime(),
+            nullable=True,
+            comment="when a New referral that waits for our answer is archived",
         ),
         sa.Column("accepted_at", types.UtcDateTime(), nullable=True),
         sa.Column("closed_at", types.UtcDateTime(), nullable=True),
