@@ -35,7 +35,10 @@ class Settings(BaseSettings):
     # Where things live
     home: Path = Field(Path(".hunter"), description="Folder of everything Hunter keeps on disk.")
     environment: Environment = Field(
-        "production", description="development polls every 30 s through a sensor, production every 10 min by schedule."
+        "production", description="development polls through a sensor of seconds, production every 10 min by schedule."
+    )
+    development_poll_seconds: int = Field(
+        30, ge=5, le=3600, description="How often development's sensor asks Partner Center for changes."
     )
     demo: bool = Field(False, description="Demo mode: the sandbox plays Microsoft's services and DNS on loopback.")
     sandbox_port: int = Field(8400, ge=1, le=65000, description="First port of the demo's sandbox; +53 and +80 too.")
@@ -112,6 +115,9 @@ class Settings(BaseSettings):
     scan_queries_per_second: int = Field(
         0, ge=0, description="Ceiling of queries per second per resolver; 0 adapts by itself."
     )
+    scan_first_timeout_seconds: float = Field(
+        1.0, gt=0, le=10, description="Wait for a resolver's first answer; later waits follow its round trip."
+    )
 
     # Scoring
     rules_file: Path | None = Field(None, description="Scoring rules. Empty: the rules that come with Hunter.")
@@ -183,7 +189,8 @@ class Settings(BaseSettings):
     @property
     def poll_interval(self) -> timedelta:
         """How often Partner Center is asked for changes."""
-        return timedelta(seconds=30) if self.environment == "development" else timedelta(minutes=10)
+        development = self.environment == "development"
+        return timedelta(seconds=self.development_poll_seconds) if development else timedelta(minutes=10)
 
 
 def load_settings(**overrides: object) -> Settings:

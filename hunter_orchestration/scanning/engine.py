@@ -18,7 +18,7 @@ from typing import Any
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.scanning.cache import AnswerCache
 from hunter_orchestration.scanning.lookups import Lookups
-from hunter_orchestration.scanning.resolvers import Address, Resolver
+from hunter_orchestration.scanning.resolvers import FIRST_TIMEOUT, Address, Resolver
 from hunter_orchestration.scanning.tasks import Finished, Lookup, Question, Running, Task
 from hunter_orchestration.scanning.timers import Timers
 from hunter_orchestration.scanning.wire import Answer, WireError
@@ -38,6 +38,7 @@ class Engine:
         ceiling: most queries a second per resolver, 0 to adapt alone.
         cache: shared answers; give one to keep it between engines.
         patience: seconds that silent resolvers are waited for before what is left fails.
+        first_timeout: seconds before the first repetition, until a resolver's round trip is known.
 
     Raises:
         PermanentError: without a resolver.
@@ -51,8 +52,9 @@ class Engine:
         ceiling: float = 0,
         cache: AnswerCache | None = None,
         patience: float = 5.0,
+        first_timeout: float = FIRST_TIMEOUT,
     ) -> None:
-        self.resolvers = [Resolver(address, ceiling) for address in addresses]
+        self.resolvers = [Resolver(address, ceiling, first_timeout=first_timeout) for address in addresses]
         if not self.resolvers:
             raise PermanentError("No resolver is known.", "Set HUNTER_DNS_SERVERS, e.g. 127.0.0.1:5353.")
         self.concurrency = concurrency

@@ -17,6 +17,7 @@ import yaml
 from hunter_orchestration.errors import PermanentError
 
 _FILE = Path(__file__).with_name("providers.yaml")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KINDS = ("mailbox", "gateway", "hoster", "sender")
 _CATEGORIES = ("M365", "Google", "Yandex", "Zoho", "Amazon", "SendGrid", "Mailgun", "Other")
 _SUFFIXES = ("mx", "ns", "ptr", "spf", "autodiscover", "dkim")
@@ -119,4 +120,4 @@ class ProviderTable:
 @cache
 def provider_table() -> ProviderTable:
     """The table that comes with Hunter, read once."""
-    return ProviderTable(yaml.safe_load(_FILE.read_text(encoding="utf-8")))
+    return ProviderTable(yaml.load(_FILE.read_text(encoding="utf-8"), Loader=_LOADER))

@@ -92,15 +92,23 @@ class Resolver:
         address: where it listens.
         ceiling: most queries a second, 0 for none but what it shows by itself.
         most_in_flight: upper end of the window.
+        first_timeout: seconds before the first repetition while no round trip is known.
     """
 
-    def __init__(self, address: Address, ceiling: float = 0, most_in_flight: int = 1000) -> None:
+    def __init__(
+        self,
+        address: Address,
+        ceiling: float = 0,
+        most_in_flight: int = 1000,
+        first_timeout: float = FIRST_TIMEOUT,
+    ) -> None:
         self.address = address
         self.label = str(address)
         self.ceiling = float(ceiling)
         self.rate = float(ceiling)
         self.window = float(min(_FIRST_WINDOW, most_in_flight))
         self.most_in_flight = most_in_flight
+        self.first_timeout = first_timeout
         self.in_flight = 0
         self.srtt = 0.0
         self.rttvar = 0.0
@@ -120,7 +128,7 @@ class Resolver:
     def timeout(self) -> float:
         """Seconds to wait before the first repetition; later ones double it."""
         if not self.srtt:
-            return FIRST_TIMEOUT
+            return self.first_timeout
         return min(max(self.srtt + 4 * self.rttvar, LEAST_TIMEOUT), MOST_TIMEOUT)
 
     @property

@@ -36,6 +36,7 @@ def engine_of(settings: Settings) -> Engine:
         addresses_of(settings),
         concurrency=settings.scan_concurrency,
         ceiling=settings.scan_queries_per_second,
+        first_timeout=settings.scan_first_timeout_seconds,
     )
 
 

@@ -30,7 +30,7 @@ def scan(records: dict[str, list[str]], special: dict[str, Special] | None = Non
 
 
 def scanned(server: LoopbackDns, domain: str = "firma.example") -> dict[str, Any]:
-    with Engine([parse_address(server.address)], patience=0.1) as engine:
+    with Engine([parse_address(server.address)], patience=0.1, first_timeout=0.1) as engine:
         (findings,) = scan_domains(engine, [domain])
     return findings
 

@@ -23,7 +23,7 @@ def ask(servers: LoopbackDns | list[LoopbackDns], *questions: Question) -> list[
         return (yield list(questions))
 
     servers = servers if isinstance(servers, list) else [servers]
-    with Engine([parse_address(server.address) for server in servers]) as engine:
+    with Engine([parse_address(server.address) for server in servers], first_timeout=0.1) as engine:
         return next(iter(engine.run([("x", task())]))).result  # type: ignore[no-any-return]
 
 
@@ -150,7 +150,7 @@ def test_a_dead_resolver_ends_soon_and_says_so() -> None:
     def task(name: str) -> Task[Answer]:
         return (yield [Question(name, A)])[0]
 
-    with serving(everything=silence) as server, Engine([parse_address(server.address)], patience=0.1) as engine:
+    with serving(everything=silence) as server, Engine([parse_address(server.address)], patience=0.1, first_timeout=0.1) as engine:
         before = time.monotonic()
         ends = list(engine.run((i, task(f"d{i}.example")) for i in range(2000)))
         assert time.monotonic() - before < 60
@@ -164,7 +164,7 @@ def test_a_closed_port_is_found_out_at_once() -> None:
 
     with serving() as server:
         port = server.port
-    with Engine([Address("127.0.0.1", port)], patience=0.1) as engine:
+    with Engine([Address("127.0.0.1", port)], patience=0.1, first_timeout=0.1) as engine:
         ends = list(engine.run((i, task(f"d{i}.example")) for i in range(50)))
     assert {end.result.state for end in ends} == {"unknown"}
 

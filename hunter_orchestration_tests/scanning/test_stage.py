@@ -39,7 +39,7 @@ def given_companies(store: Store, *domains: str) -> None:
 
 
 def settings_for(server: LoopbackDns, **more: Any) -> Settings:
-    return load_settings(dns_servers=[server.address], **more)
+    return load_settings(dns_servers=[server.address], scan_first_timeout_seconds=0.1, **more)
 
 
 def company(store: Store, domain: str) -> dict[str, Any]:
