@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.logging import get_logger
+from hunter_orchestration.scoring.templates import Language
 
 _log = get_logger(__name__)
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -121,6 +122,7 @@ class Mapping(_Strict):
     """The whole file."""
 
     version: Literal[1]
+    language: Language = "en"
     skip_priorities: list[Literal["P1", "P2", "P3", "P4", "P5", "P6"]] = []
     stages: list[ScoredStage] = Field(min_length=1)
     co_sell_stage: Stage

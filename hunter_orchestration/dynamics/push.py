@@ -14,6 +14,7 @@ from datetime import datetime
 from hunter_orchestration import crash_points
 from hunter_orchestration.dynamics.book import LONGEST_DELAY, Book
 from hunter_orchestration.dynamics.client import DataverseClient, KeyValueError, key_address
+from hunter_orchestration.dynamics.descriptions import Descriptions
 from hunter_orchestration.dynamics.items import ChunkResult, Held, Item, Result
 from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.plan import plan_create, plan_existing, still_ours
@@ -46,6 +47,7 @@ class Push:
         store: Store,
         client: DataverseClient,
         organisation: Organisation,
+        descriptions: Descriptions,
         *,
         token: int,
         actor: str,
@@ -58,6 +60,7 @@ class Push:
         self.store = store
         self.client = client
         self.organisation = organisation
+        self._descriptions = descriptions
         self.book = Book(store, organisation, token=token, actor=actor, run_id=run_id, dry_run=dry_run)
         self._batch_size = batch_size
         self._concurrency = concurrency
@@ -78,7 +81,7 @@ class Push:
             LeaseLostError: another run took over; nothing more was written.
         """
         with self.store.read() as connection:
-            wanted = build(connection, self.organisation.mapping.mapping, domains)
+            wanted = build(connection, self.organisation.mapping.mapping, self._descriptions, domains)
         crash_points.reach("before_push")
         result = ChunkResult()
         self._ids = {

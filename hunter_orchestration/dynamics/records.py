@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hunter_orchestration.dynamics.descriptions import Descriptions
 from hunter_orchestration.dynamics.mapping import Mapping as FieldMappings
 from hunter_orchestration.dynamics.mapping import Stage
+from hunter_orchestration.scoring.templates import Language
 from hunter_orchestration.store import Connection, crm
 
 _PRIORITY_STEP = 100
@@ -50,12 +52,13 @@ class Wanted:
     ledger: dict[tuple[str, str], dict[str, Any]]
 
 
-def build(connection: Connection, mapping: FieldMappings, domains: Sequence[str]) -> Wanted:
+def build(connection: Connection, mapping: FieldMappings, descriptions: Descriptions, domains: Sequence[str]) -> Wanted:
     """The records of some companies. A company that is in the CRM already stays there, and an opportunity too."""
     rows = crm.company_rows(connection, domains)
     people = crm.contacts_of(connection, domains)
     deals = crm.referrals_of(connection, domains)
     networks = crm.networks_of(connection, domains)
+    changes = crm.scan_changes_of(connection, domains) if descriptions.asked else {}
     identities = [("contact", p["email_hash"]) for group in people.values() for p in group]
     identities += [("opportunity", d["id"]) for group in deals.values() for d in group]
     known = crm.ledger(connection, domains, identities)
@@ -69,12 +72,19 @@ def build(connection: Connection, mapping: FieldMappings, domains: Sequence[str]
         if reason is not None:
             wanted.skipped[domain] = reason
             continue
-        facts = _company_facts(company, networks.get(domain))
+        facts = _company_facts(company, networks.get(domain), mapping.language)
         changed = max(filter(None, (company["changed_at"], company["score_scored_at"])))
         wanted.records["account"].append(Record("account", domain, domain, facts, changed))
         main = _contacts(wanted, company, people.get(domain, []), facts, changed, known, taken)
         leading = _leading(company, deals.get(domain, []))
-        lead_facts = facts | _person("person", main) | _referral_facts(leading) | _lead_facts(company, leading, facts)
+        lead_facts = facts | _person("person", main) | _referral_facts(leading)
+        lead_facts |= {
+            "lead.subject": f"{company['name']}: {descriptions.label(company)}",
+            "lead.origin": _origin(company, leading, facts["company.source"]),
+            "lead.briefing": descriptions.text(
+                company, leading, people.get(domain, ()), deals.get(domain, ()), changes.get(domain, ())
+            ),
+        }
         parents = {"record.account": ("account", domain)}
         if main is not None:
             parents["record.contact"] = ("contact", main["email_hash"])
@@ -133,7 +143,7 @@ def _contacts(
     return main
 
 
-def _company_facts(company: Mapping[str, Any], network: Mapping[str, Any] | None) -> dict[str, Any]:
+def _company_facts(company: Mapping[str, Any], network: Mapping[str, Any] | None, language: Language) -> dict[str, Any]:
     address = company["address"] or {}
     street = address.get("street") or address.get("line1") or address.get("addressLine1")
     facts = {
@@ -155,7 +165,7 @@ def _company_facts(company: Mapping[str, Any], network: Mapping[str, Any] | None
         "provider", "rules_version",
     )}  # fmt: skip
     facts["score.priority_score"] = priority_score(company["score_priority"], company["score_score"])
-    facts["score.signals"] = signals(company["score_breakdown"])
+    facts["score.signals"] = signals(company["score_breakdown"], language)
     facts |= {f"scan.{n}": company[f"scan_{n}"] for n in ("gateway", "hoster", "tenant_id", "tenant_name")}
     facts["scan.infrastructure"] = infrastructure(company, network)
     return facts
@@ -166,22 +176,9 @@ def priority_score(priority: str, score: int) -> int:
     return (7 - int(priority[1])) * _PRIORITY_STEP + score if priority[1:].isdigit() else score
 
 
-def signals(breakdown: Any) -> str | None:
-    """The points of a score, one a line: ``+10 SPF found``. Reads a list of entries, or one under ``points``,
-    ``rules`` or ``lines``."""
-    entries = breakdown
-    if isinstance(breakdown, Mapping):
-        entries = next((breakdown[n] for n in ("points", "rules", "lines", "entries") if n in breakdown), None)
-    lines = []
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, Mapping):
-            points = entry.get("points")
-            text = next((entry[n] for n in ("label", "reason", "text", "rule", "what") if entry.get(n)), None)
-            if isinstance(text, Mapping):
-                text = text.get("en") or next(iter(text.values()), None)
-            if text:
-                lines.append(f"{points:+d} {text}" if isinstance(points, int) else str(text))
-    return "\n".join(lines) or None
+def signals(breakdown: Sequence[Mapping[str, Any]] | None, language: Language) -> str | None:
+    """The points of a score, one a line: ``+10 SPF found``."""
+    return "\n".join(f"{point['points']:+d} {point['text'][language]}" for point in breakdown or ()) or None
 
 
 def infrastructure(company: Mapping[str, Any], network: Mapping[str, Any] | None) -> str | None:
@@ -226,32 +223,10 @@ def _leading(company: Mapping[str, Any], deals: Sequence[Mapping[str, Any]]) -> 
     return next((d for d in deals if d["id"] == company["leading_referral_id"]), deals[-1] if deals else None)
 
 
-def _lead_facts(
-    company: Mapping[str, Any], leading: Mapping[str, Any] | None, facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    source = facts["company.source"]
-    detail = "co_sell" if leading is not None and leading["category"] == "co_sell" else company["score_segment"]
-    return {
-        "lead.subject": f"{company['name']}: {company['score_priority_label']}",
-        "lead.origin": f"{source}/{detail}",
-        "lead.briefing": briefing(company, leading, facts),
-    }
-
-
-def briefing(company: Mapping[str, Any], leading: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> str:
-    """What a salesperson needs to know before calling, as plain text."""
-    lines = [
-        f"{company['score_priority']} {company['score_priority_label']}, score {company['score_score']}"
-        + ("" if company["score_complete"] else " (a lookup failed, the score may rise)"),
-        f"Segment {company['score_segment']} / {company['score_commercial_segment']}, "
-        f"mail with {company['score_provider']}",
-    ]
-    if leading is not None:
-        value = f", {leading['deal_value']:.0f} {leading['currency'] or ''}".rstrip() if leading["deal_value"] else ""
-        lines.append(f"Referral: {leading['category']}, {leading['status']}{value}")
-    if facts["score.signals"]:
-        lines += ["", str(facts["score.signals"])]
-    return "\n".join(lines)
+def _origin(company: Mapping[str, Any], leading: Mapping[str, Any] | None, source: str) -> str:
+    """Where a lead comes from and what it is: ``partnercenter/co_sell``, ``import/Migration``."""
+    co_sell = leading is not None and leading["category"] == "co_sell"
+    return f"{source}/{'co_sell' if co_sell else company['score_segment']}"
 
 
 def _stage(deal: Mapping[str, Any], company: Mapping[str, Any], mapping: FieldMappings) -> Stage | None:

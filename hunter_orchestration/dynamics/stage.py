@@ -11,7 +11,8 @@ from typing import Any
 
 from hunter_orchestration.dynamics.book import LEASE, LEASE_SECONDS
 from hunter_orchestration.dynamics.client import DataverseClient
-from hunter_orchestration.dynamics.mapping import load_mapping
+from hunter_orchestration.dynamics.descriptions import Descriptions
+from hunter_orchestration.dynamics.mapping import LoadedMapping, load_mapping
 from hunter_orchestration.dynamics.preflight import Organisation, prepare
 from hunter_orchestration.dynamics.pull import Pull
 from hunter_orchestration.dynamics.push import Push
@@ -24,6 +25,7 @@ from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import Progress, StageResult, Window, utc_now
 
 SOURCE = "dynamics"
+_TEXTS = "texts"
 _CHUNK = 1000
 _SHOWN = 50
 _PLANNED = 1000
@@ -60,13 +62,17 @@ def push(
     result = StageResult()
     for name in OUTCOMES:
         result.counts[name] = 0
-    if _nothing_to_do(store, settings, window, domains, result):
+    if not settings.dynamics_enabled:
+        raise DynamicsOffError
+    loaded = load_mapping(settings.mapping_file)
+    descriptions = Descriptions(loaded.mapping, settings)
+    if _nothing_to_do(store, loaded, descriptions, window, domains, result):
         return result
     with working(store, settings, actor, run_id, client, lease=not dry_run) as (open_client, organisation, token):
         if not dry_run:
-            _note_changes(store, organisation)
+            _note_changes(store, organisation, descriptions)
         work = Push(
-            store, open_client, organisation, token=token, actor=actor, run_id=run_id,
+            store, open_client, organisation, descriptions, token=token, actor=actor, run_id=run_id,
             batch_size=settings.dynamics_batch_size, concurrency=settings.dynamics_concurrency, force=force,
             dry_run=dry_run,
         )  # fmt: skip
@@ -215,16 +221,19 @@ def working(
 
 
 def _nothing_to_do(
-    store: Store, settings: Settings, window: Window | None, domains: Sequence[str] | None, result: StageResult
+    store: Store,
+    loaded: LoadedMapping,
+    descriptions: Descriptions,
+    window: Window | None,
+    domains: Sequence[str] | None,
+    result: StageResult,
 ) -> bool:
     """Nobody is asked anything when nothing is due, or while the organisation's last Retry-After runs."""
-    if not settings.dynamics_enabled:
-        raise DynamicsOffError
-    loaded = load_mapping(settings.mapping_file)
     now = utc_now()
     with store.read() as connection:
         held = runs.read_watermark(connection, SOURCE, "not_before")
         mapping = runs.read_watermark(connection, SOURCE, "mapping")
+        texts = runs.read_watermark(connection, SOURCE, _TEXTS)
         rows = len(domains) if domains is not None else crm.count_due(connection, now, window)
         # Rejected records wait for the organisation's definitions too, and only it can tell whether those changed.
         rejected = domains is None and not rows and crm.any_in_state(connection, "rejected")
@@ -233,6 +242,7 @@ def _nothing_to_do(
         result.facts["throttled"] = f"Dynamics asked to be left alone until {held}."
         return True
     changed = mapping is not None and not mapping.startswith(f"{loaded.digest}.")
+    changed = changed or (texts is not None and texts != descriptions.digest)
     if rows == 0 and not changed and not rejected:
         result.counts["picked"] = 0
         result.facts |= {"requests": 0, "success_share": 1.0}
@@ -240,16 +250,19 @@ def _nothing_to_do(
     return False
 
 
-def _note_changes(store: Store, organisation: Organisation) -> None:
-    """A changed mapping makes every pushed company due, changed metadata those with rejected records."""
+def _note_changes(store: Store, organisation: Organisation, descriptions: Descriptions) -> None:
+    """A changed mapping, or changed words of the briefing, make every pushed company due, changed metadata those with
+    rejected records."""
     with store.write() as connection:
-        before = runs.read_watermark(connection, SOURCE, "mapping")
-        if before == organisation.version:
+        mapping = runs.read_watermark(connection, SOURCE, "mapping")
+        texts = runs.read_watermark(connection, SOURCE, _TEXTS)
+        if (mapping, texts) == (organisation.version, descriptions.digest):
             return
-        if before is not None:
-            digest = organisation.mapping.digest
-            crm.mark_due_where(connection, ["rejected"] if before.startswith(f"{digest}.") else None)
+        if mapping is not None:
+            same_mapping = mapping.startswith(f"{organisation.mapping.digest}.")
+            crm.mark_due_where(connection, ["rejected"] if same_mapping and texts == descriptions.digest else None)
         runs.write_watermark(connection, SOURCE, "mapping", organisation.version)
+        runs.write_watermark(connection, SOURCE, _TEXTS, descriptions.digest)
 
 
 def _count(store: Store, window: Window | None) -> int:

@@ -7,13 +7,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, literal_column, or_, select, union, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+    union,
+    update,
+)
 
 from hunter_orchestration.store.tables.companies import companies, contacts
 from hunter_orchestration.store.tables.crm import crm_audit, crm_differences, crm_records
 from hunter_orchestration.store.tables.ingestion import watermarks
+from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.referrals import referrals
-from hunter_orchestration.store.tables.scans import domain_details, scans
+from hunter_orchestration.store.tables.scans import domain_details, scan_changes, scans
 from hunter_orchestration.store.tables.scores import scores
 from hunter_orchestration.store.upsert import chunks, insert
 from hunter_orchestration.store.work import Window, utc_now
@@ -70,11 +84,15 @@ def company_rows(connection: Connection, domains: Sequence[str]) -> dict[str, di
             companies,
             *(scores.c[n].label(f"score_{n}") for n in _SCORED),
             *(scans.c[n].label(f"scan_{n}") for n in _SCANNED),
+            # Two values of a large document: the rest of it stays in the database.
+            _FINDINGS[("dmarc", "pct")].label("scan_pct"),
+            _FINDINGS["service"].label("scan_service"),
+            leads.c.domain_shown.label("shown_domain"),
         )
         .select_from(
-            companies.outerjoin(scores, scores.c.domain == companies.c.domain).outerjoin(
-                scans, (scans.c.domain == companies.c.domain) & scans.c.is_current
-            )
+            companies.outerjoin(scores, scores.c.domain == companies.c.domain)
+            .outerjoin(scans, (scans.c.domain == companies.c.domain) & scans.c.is_current)
+            .outerjoin(leads, leads.c.domain == companies.c.domain)
         )
         .where(companies.c.domain.in_(list(domains)))
     )
@@ -82,9 +100,11 @@ def company_rows(connection: Connection, domains: Sequence[str]) -> dict[str, di
 
 
 _SCORED = ("score", "priority", "priority_label", "segment", "commercial_segment", "technical_heat", "commercial_heat",
-           "provider", "rules_version", "breakdown", "complete", "scored_at", "inputs", "domain")  # fmt: skip
-_SCANNED = ("gateway", "hoster", "tenant_id", "tenant_name", "mx_state", "spf_state", "spf_all", "dkim_found",
-            "dmarc_state", "dmarc_policy", "scanned_at")  # fmt: skip
+           "provider", "rules_version", "breakdown", "complete", "scored_at", "changed_at", "inputs",
+           "domain")  # fmt: skip
+_SCANNED = ("provider", "gateway", "hoster", "tenant_id", "tenant_name", "mx_state", "spf_state", "spf_all",
+            "spf_includes", "dkim_found", "dmarc_state", "dmarc_policy", "scanned_at")  # fmt: skip
+_FINDINGS = type_coerce(scans.c.findings, JSON)
 
 
 def contacts_of(connection: Connection, domains: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -102,6 +122,15 @@ def referrals_of(connection: Connection, domains: Sequence[str]) -> dict[str, li
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in connection.execute(query.order_by(referrals.c.created_at, referrals.c.id)).mappings():
         found[row["company_domain"]].append(dict(row))
+    return found
+
+
+def scan_changes_of(connection: Connection, domains: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """What scans saw change, by company, newest first."""
+    query = select(scan_changes).where(scan_changes.c.domain.in_(list(domains)))
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in connection.execute(query.order_by(scan_changes.c.at.desc(), scan_changes.c.id.desc())).mappings():
+        found[row["domain"]].append(dict(row))
     return found
 
 

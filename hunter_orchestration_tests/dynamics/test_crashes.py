@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from hunter_orchestration.dynamics.book import LEASE
+from hunter_orchestration.dynamics.descriptions import Descriptions
 from hunter_orchestration.dynamics.mapping import load_mapping
 from hunter_orchestration.dynamics.preflight import prepare
 from hunter_orchestration.dynamics.push import Push
@@ -132,9 +133,10 @@ def test_a_process_that_wakes_after_its_lease_ended_writes_nothing(both: World) 
     asleep = runs.acquire_lease(both.store, LEASE, "asleep", seconds=-1)
     with both.client() as client:
         organisation = prepare(client, load_mapping(None))
+        descriptions = Descriptions(organisation.mapping.mapping, both.settings)
         awake = runs.acquire_lease(both.store, LEASE, "awake")
-        push = Push(both.store, client, organisation, token=asleep, actor="x", run_id="asleep", batch_size=10,
-                    concurrency=1)  # fmt: skip
+        push = Push(both.store, client, organisation, descriptions, token=asleep, actor="x", run_id="asleep",
+                    batch_size=10, concurrency=1)  # fmt: skip
         with pytest.raises(runs.LeaseLostError):
             push.run_chunk([domain_of(i) for i in range(3)])
     assert both.sales.keyed("account") == {}

@@ -137,9 +137,13 @@ def test_priorities_sort_as_people_call() -> None:
 
 
 def test_signals_are_the_points_of_the_score() -> None:
-    breakdown = [{"points": 50, "text": {"en": "Mail is with Google"}}, {"points": -15, "text": {"en": "No DKIM"}}]
-    assert signals(breakdown) == "+50 Mail is with Google\n-15 No DKIM"
-    assert signals(None) is None
+    breakdown = [
+        {"points": 50, "text": {"en": "Mail is with Google", "tr": "E-posta Google'da"}},
+        {"points": -15, "text": {"en": "No DKIM", "tr": "DKIM yok"}},
+    ]
+    assert signals(breakdown, "en") == "+50 Mail is with Google\n-15 No DKIM"
+    assert signals(breakdown, "tr") == "+50 E-posta Google'da\n-15 DKIM yok"
+    assert signals(None, "en") is None
 
 
 def test_countries_are_known_by_code_and_by_the_names_people_write() -> None:

@@ -90,8 +90,13 @@ def add_companies(
                 "priority": priority,
                 "priority_label": "Competitive Takeover",
                 "breakdown": [
-                    {"rule": "provider", "points": 50, "state": "found", "text": {"en": "Mail is with Google"}},
-                    {"rule": "spf", "points": 10, "state": "found", "text": {"en": "SPF found"}},
+                    {
+                        "rule": "provider",
+                        "points": 50,
+                        "state": "found",
+                        "text": {"en": "Mail is with Google", "tr": "E-posta Google'da"},
+                    },
+                    {"rule": "spf", "points": 10, "state": "found", "text": {"en": "SPF found", "tr": "SPF var"}},
                 ],
                 "scored_at": NOW,
                 "changed_at": NOW,
