@@ -71,6 +71,7 @@ def environment_for(box: RunningSandbox, home: Path, database_url: str | None = 
         "HUNTER_REFRESH_TOKEN": box.refresh_token(),
         "HUNTER_HOME": str(home),
         "HUNTER_ENVIRONMENT": "development",
+        "HUNTER_DEVELOPMENT_POLL_SECONDS": "5",
         # Older referrals come all the same; a long range of days costs a first run an event a day and stage.
         "HUNTER_FIRST_DAY": (utc_now().date() - timedelta(days=3)).isoformat(),
         "HUNTER_PARTNER_CENTER_ENABLED": "true",

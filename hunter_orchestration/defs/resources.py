@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -11,6 +12,11 @@ from pydantic import PrivateAttr
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
+from hunter_orchestration.store.runs import at_work, bury
+from hunter_orchestration.store.work import utc_now
+
+_LOOK_BACK = timedelta(days=2)
+"""Longer than any run may take (max_runtime_seconds of dagster.yaml)."""
 
 
 class Engine(dg.ConfigurableResource):
@@ -36,7 +42,24 @@ class Engine(dg.ConfigurableResource):
         self._store = Store(self.settings.store_url)
         try:
             upgrade(self._store)
+            if context.instance is not None:
+                clear_up(self._store, context.instance)
             yield self
         finally:
             self._store.close()
             self._store = None
+
+
+def clear_up(store: Store, instance: dg.DagsterInstance) -> list[str]:
+    """Free what ended runs still hold: a run whose process was killed can't do so itself. Returns their ids.
+
+    Names that Dagster does not know are processes of commands; their leases end by themselves.
+    """
+    with store.read() as connection:
+        names = sorted(at_work(connection, utc_now() - _LOOK_BACK))
+    if not names:
+        return []
+    ended = [run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=names)) if run.is_finished]
+    for run_id in ended:
+        bury(store, run_id)
+    return ended

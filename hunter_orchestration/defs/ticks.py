@@ -184,9 +184,9 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     @dg.sensor(
         name="partner_center_changed",
         job_name="sync_referrals",
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=int(settings.poll_interval.total_seconds()),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks Partner Center for the newest change every 30 seconds; starts a run only when there is one.",
+        description="Asks Partner Center for the newest change every few seconds; starts a run only when there is one.",
     )
     def partner_center_changed(context: dg.SensorEvaluationContext) -> Any:
         return evaluate(context.instance, "sync_referrals", sync_tick, "sensor")

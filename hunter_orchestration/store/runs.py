@@ -100,6 +100,15 @@ def release_lease(store: Store, name: str, token: int) -> None:
         connection.execute(update(leases).where(leases.c.name == name, leases.c.token == token).values(until=utc_now()))
 
 
+def at_work(connection: Connection, since: datetime) -> set[str]:
+    """Names of the runs and processes that hold a lease, or have begun a stage since then and not finished it."""
+    holding = select(leases.c.owner).where(leases.c.until > utc_now())
+    begun = select(sync_runs.c.run_id).where(
+        sync_runs.c.started_at >= since, sync_runs.c.state == "running", sync_runs.c.run_id.is_not(None)
+    )
+    return set(connection.execute(holding.union(begun)).scalars())
+
+
 def bury(store: Store, run_id: str) -> None:
     """Clear up after a run whose process is certainly dead: what it held is free, what it had begun counts as failed.
 

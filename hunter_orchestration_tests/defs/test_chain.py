@@ -29,7 +29,7 @@ from hunter_orchestration.sandbox.running import RunningSandbox
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
-from hunter_orchestration.store.runs import latest_runs, read_watermark
+from hunter_orchestration.store.runs import acquire_lease, at_work, latest_runs, read_watermark
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.crm import crm_records
 from hunter_orchestration.store.tables.leads import leads
@@ -131,6 +131,28 @@ def test_a_tick_skips_while_its_job_runs(instance: dg.DagsterInstance) -> None:
     answer = evaluate(instance, "push_leads", push_tick, "schedule")
     assert isinstance(answer, dg.SkipReason)
     assert run.run_id in str(answer.skip_message)
+
+
+def test_a_run_frees_what_an_ended_run_still_holds_and_leaves_a_living_one_alone(
+    connected: RunningSandbox, instance: dg.DagsterInstance, own_store: Store
+) -> None:
+    job = build_defs(load_settings()).resolve_job_def("push_leads")
+    dead = instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE).run_id
+    alive = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED).run_id
+    acquire_lease(own_store, "referral_sync", dead)
+    acquire_lease(own_store, "dynamics", alive)
+    acquire_lease(own_store, "import", "host:4711")
+    with own_store.write() as connection:
+        connection.execute(
+            insert(sync_runs).values(kind="raw_leads", run_id=dead, state="running", started_at=datetime.now(UTC))
+        )
+    assert run_job(instance, "sync_referrals").success
+    with own_store.read() as connection:
+        assert not {dead} & at_work(connection, datetime.now(UTC) - timedelta(days=1))
+        assert {alive, "host:4711"} <= at_work(connection, datetime.now(UTC) - timedelta(days=1))
+        stages = latest_runs(connection, "raw_leads")
+    assert [stage["state"] for stage in stages] == ["succeeded", "failed"]
+    assert "ended from outside" in stages[1]["error"]
 
 
 def test_a_backfill_reads_its_days_again_and_leaves_the_watermark(
