@@ -15,6 +15,7 @@ from hunter_orchestration.errors import PermanentError
 
 Model = TypeVar("Model", bound=BaseModel)
 Read = TypeVar("Read")
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_document(
@@ -34,8 +35,7 @@ def read_document(
     except (OSError, UnicodeDecodeError) as error:
         raise wrong(f"The {called} {path} can't be read: {error}.", f"Check {setting}.") from None
     try:
-        document = yaml.safe_load(text)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        document, root = _parsed(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -52,6 +52,14 @@ def read_document(
         )
         raise wrong(told, f"What is in force stays as it is. Mend the {called}.") from None
     return checked, hashlib.sha256(text.encode()).hexdigest()
+
+
+def _parsed(text: str) -> tuple[Any, yaml.Node | None]:
+    """The document and its nodes. The slower loader says better where a broken file breaks."""
+    try:
+        return yaml.load(text, Loader=_FAST), yaml.compose(text, Loader=_FAST)
+    except yaml.YAMLError:
+        return yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def stamp_of(path: Path, wrong: type[PermanentError], *, called: str, setting: str) -> tuple[int, int]:
