@@ -120,4 +120,4 @@ class ProviderTable:
 @cache
 def provider_table() -> ProviderTable:
     """The table that comes with Hunter, read once."""
-    return ProviderTable(yaml.load(_FILE.read_text(encoding="utf-8"), Loader=_LOADER))
+    return ProviderTable(yaml.load(_FILE.read_text(encoding="utf-8"), Loader=_LOADER))  # noqa: S506 - a safe loader

@@ -57,7 +57,7 @@ def read_document(
 def _parsed(text: str) -> tuple[Any, yaml.Node | None]:
     """The document and its nodes. The slower loader says better where a broken file breaks."""
     try:
-        return yaml.load(text, Loader=_FAST), yaml.compose(text, Loader=_FAST)
+        return yaml.load(text, Loader=_FAST), yaml.compose(text, Loader=_FAST)  # noqa: S506 - a safe loader
     except yaml.YAMLError:
         return yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
 
