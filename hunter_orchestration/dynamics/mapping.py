@@ -26,12 +26,12 @@ TABLES: tuple[TableName, ...] = ("account", "contact", "lead", "opportunity")
 
 Rule = Literal["crm-wins-unless-empty", "hunter-wins", "create-only", "newest"]
 Transform = Literal[
-    "clip", "option", "phone", "country", "url", "integer", "money", "date", "currency", "lookup", "now"
+    "clip", "option", "phone", "country", "url", "integer", "money", "date", "flag", "currency", "lookup", "now"
 ]
 
 _COMPANY = ("domain", "name", "country", "city", "street", "state", "postal_code", "phone", "website", "size",
             "tenant_id", "source")  # fmt: skip
-_PERSON = ("first_name", "last_name", "email", "email_name", "phone", "title")
+_PERSON = ("first_name", "last_name", "email", "email_name", "phone", "title", "refuses_contact")
 _SCORE = ("score", "priority", "priority_label", "priority_score", "segment", "commercial_segment", "technical_heat",
           "commercial_heat", "provider", "rules_version", "signals")  # fmt: skip
 _SCAN = ("gateway", "hoster", "tenant_id", "tenant_name", "infrastructure")

@@ -23,6 +23,7 @@ _TYPES = {
     "integer": ("Integer", "BigInt", "Decimal", "Double"),
     "money": ("Money", "Decimal", "Double"),
     "date": ("DateTime",),
+    "flag": ("Boolean",),
     "now": ("DateTime",),
 }
 _SETUP = "Run hunter dynamics setup."

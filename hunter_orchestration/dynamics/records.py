@@ -211,6 +211,8 @@ def _person(prefix: str, person: Mapping[str, Any] | None) -> dict[str, Any]:
         f"{prefix}.email_name": person["email"].partition("@")[0],
         f"{prefix}.phone": person["phone"],
         f"{prefix}.title": person["title"],
+        # A plain no alone counts: consent to be contacted is no consent to every kind of mail, and silence is neither.
+        f"{prefix}.refuses_contact": True if (person["consent"] or {}).get("contact") is False else None,
     }
 
 

@@ -86,6 +86,10 @@ class Renderer:
                     body[f"{name}@odata.bind"] = f"/{target}({value})"
                 elif not creating:
                     body[f"{name}@odata.bind"] = None
+            elif value is None and self.fields[name].transform == "flag":
+                # Yes or no: what Hunter takes back is a no, never an empty value.
+                if not creating:
+                    body[name] = False
             elif value is not None or not creating:
                 body[name] = value
         for name in self.volatile:
@@ -110,6 +114,8 @@ class Renderer:
             return lambda value: _number(name, value, column, whole=True)
         if kind == "money":
             return lambda value: _number(name, value, column, whole=False)
+        if kind == "flag":
+            return bool
         if kind == "date":
             return lambda value: _date(name, value, column)
         length = column.length if column is not None else None

@@ -10,11 +10,9 @@ import pytest
 from sqlalchemy import insert, update
 
 from hunter_orchestration.scoring.templates import TemplatesError
-from hunter_orchestration.store import crm, leads
-from hunter_orchestration.store.tables.companies import contacts
 from hunter_orchestration.store.tables.scans import scan_changes, scans
 from hunter_orchestration.store.tables.scores import scores
-from hunter_orchestration_tests.dynamics.world import NOW, World, add_companies, change_score, domain_of, world_in
+from hunter_orchestration_tests.dynamics.world import NOW, World, add_companies, change_score, domain_of
 
 MAPPING = files("hunter_orchestration.dynamics").joinpath("mapping.yaml").read_text(encoding="utf-8")
 
