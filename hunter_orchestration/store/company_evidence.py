@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, select, tuple_, update
 from hunter_orchestration.store.tables.companies import company_mentions
 from hunter_orchestration.store.tables.ingestion import raw_leads
 from hunter_orchestration.store.tables.referrals import referrals
-from hunter_orchestration.store.upsert import chunks, upsert
+from hunter_orchestration.store.upsert import change, chunks, upsert
 from hunter_orchestration.store.work import Window
 
 _CHUNK = 1000
@@ -82,15 +82,8 @@ def _locked(connection: Connection, query: Any) -> Sequence[RowMapping]:
 
 def decide(connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> None:
     """Write which company referrals belong to. Rows hold ``id`` and the five decided columns."""
-    if rows:
-        statement = (
-            update(referrals)
-            .where(referrals.c.id == bindparam("of_id"))
-            .values({name: bindparam(f"new_{name}") for name in _DECIDED})
-        )
-        connection.execute(
-            statement, [{"of_id": row["id"]} | {f"new_{name}": row[name] for name in _DECIDED} for row in rows]
-        )
+    named = [{name: row[name] for name in ("id", *_DECIDED)} for row in rows]
+    change(connection, referrals, named, where=("id",))
 
 
 def decided_differs(row: Mapping[Any, Any], decision: Mapping[str, Any]) -> bool:
@@ -100,17 +93,10 @@ def decided_differs(row: Mapping[Any, Any], decision: Mapping[str, Any]) -> bool
 
 def clear_due(connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> None:
     """Clear the stamps exactly as they were read, so that a change in between stays due."""
-    read = bindparam("read_stamp", type_=referrals.c.company_due_at.type)
-    values = [
-        {"of_id": row["id"], "read_stamp": row["company_due_at"]} for row in rows if row["company_due_at"] is not None
+    read = [
+        {"id": row["id"], "company_due_at": row["company_due_at"]} for row in rows if row["company_due_at"] is not None
     ]
-    if values:
-        connection.execute(
-            update(referrals)
-            .where(referrals.c.id == bindparam("of_id"), referrals.c.company_due_at == read)
-            .values(company_due_at=None),
-            values,
-        )
+    change(connection, referrals, read, where=("id", "company_due_at"), values={"company_due_at": None})
 
 
 def referrals_of(connection: Connection, domains: Iterable[str]) -> Sequence[RowMapping]:
@@ -197,13 +183,6 @@ def mark_records(
     connection: Connection, rows: Sequence[tuple[int, datetime, str]], *, reader_version: int, now: datetime
 ) -> None:
     """Mark records as read. Rows are (id, seen_at as read, outcome): one that came back meanwhile stays waiting."""
-    if rows:
-        connection.execute(
-            update(raw_leads)
-            .where(
-                raw_leads.c.id == bindparam("of_id"),
-                raw_leads.c.seen_at == bindparam("read_stamp", type_=raw_leads.c.seen_at.type),
-            )
-            .values(processed_at=now, outcome=bindparam("new_outcome"), reader_version=reader_version),
-            [{"of_id": row_id, "read_stamp": seen, "new_outcome": outcome} for row_id, seen, outcome in rows],
-        )
+    read = [{"id": row_id, "seen_at": seen, "outcome": outcome} for row_id, seen, outcome in rows]
+    marks = {"processed_at": now, "reader_version": reader_version}
+    change(connection, raw_leads, read, where=("id", "seen_at"), values=marks)

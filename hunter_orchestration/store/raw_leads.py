@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, tuple_, update
+from sqlalchemy import Connection, select
 
 from hunter_orchestration.store.tables.ingestion import raw_leads
 from hunter_orchestration.store.tables.referrals import referrals
-from hunter_orchestration.store.upsert import upsert
+from hunter_orchestration.store.upsert import change, upsert
 from hunter_orchestration.store.work import Window
 
 _READ = (
@@ -163,19 +163,10 @@ def _known(
 
 
 def _revive(connection: Connection, source: str, again: dict[tuple[str, str], datetime]) -> None:
-    if not again:
-        return
-    statement = (
-        update(raw_leads)
-        .where(
-            raw_leads.c.source == source,
-            raw_leads.c.external_id == bindparam("b_id"),
-            raw_leads.c.payload_hash == bindparam("b_hash"),
-        )
-        .values(seen_at=bindparam("b_seen"), processed_at=None, outcome=None)
-    )
-    rows = [{"b_id": key[0], "b_hash": key[1], "b_seen": seen_at} for key, seen_at in again.items()]
-    connection.execute(statement, rows)
+    rows = [{"external_id": key[0], "payload_hash": key[1], "seen_at": seen_at} for key, seen_at in again.items()]
+    waiting = {"processed_at": None, "outcome": None}
+    named = [{"source": source, **row} for row in rows]
+    change(connection, raw_leads, named, where=("source", "external_id", "payload_hash"), values=waiting)
 
 
 def pending(
@@ -220,18 +211,9 @@ def mark_read(
     connection: Connection, rows: Iterable[tuple[int, datetime]], outcome: str, *, reader_version: int, now: datetime
 ) -> None:
     """Mark payloads as read. ``rows`` are (id, seen_at as read): one that came back meanwhile stays waiting."""
-    pairs = list(rows)
-    if not pairs:
-        return
-    # The ids alone as well: SQLite finds no index for a pair.
-    connection.execute(
-        update(raw_leads)
-        .where(
-            raw_leads.c.id.in_([row_id for row_id, _ in pairs]),
-            tuple_(raw_leads.c.id, raw_leads.c.seen_at).in_(pairs),
-        )
-        .values(processed_at=now, outcome=outcome, reader_version=reader_version)
-    )
+    read = [{"id": row_id, "seen_at": seen_at} for row_id, seen_at in rows]
+    marks = {"processed_at": now, "outcome": outcome, "reader_version": reader_version}
+    change(connection, raw_leads, read, where=("id", "seen_at"), values=marks)
 
 
 def knows(connection: Connection, source: str, external_id: str, updated_at: datetime) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, func, select
 from hunter_orchestration.store.tables.ingestion import raw_leads
 from hunter_orchestration.store.tables.operations import idempotency_keys
 from hunter_orchestration.store.tables.referrals import referral_actions, referral_history, referrals
-from hunter_orchestration.store.upsert import insert, upsert
+from hunter_orchestration.store.upsert import append, insert, upsert
 from hunter_orchestration.store.work import Window, utc_now
 
 _OTHERS = frozenset({"id", "domain", "domain_source", "domain_rejected", "company_domain", "linked_by"})
@@ -45,8 +45,7 @@ def standing(connection: Connection, ids: Sequence[str]) -> dict[str, RowMapping
 def save(connection: Connection, rows: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]) -> None:
     """Insert or overwrite referrals by id, and append to their history, in the caller's transaction."""
     upsert(connection, referrals, rows, key=("id",), update=_WRITTEN)
-    if history:
-        connection.execute(insert(connection, referral_history), [dict(row) for row in history])
+    append(connection, referral_history, history)
 
 
 def count_changed_in(connection: Connection, start: datetime | None, end: datetime | None) -> int:

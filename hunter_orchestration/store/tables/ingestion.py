@@ -28,8 +28,6 @@ raw_leads = Table(
         sqlite_where=text("processed_at IS NULL"),
         postgresql_where=text("processed_at IS NULL"),
     ),
-    Index("ix_raw_leads_source_updated_at", "source", "source_updated_at"),
-    Index("ix_raw_leads_import_id", "import_id"),
 )
 
 quarantine = Table(

@@ -551,7 +551,6 @@ def upgrade() -> None:
             "source", "external_id", "payload_hash", name=op.f("uq_raw_leads_source_external_id_payload_hash")
         ),
     )
-    op.create_index("ix_raw_leads_import_id", "raw_leads", ["import_id"], unique=False)
     op.create_index(
         "ix_raw_leads_pending",
         "raw_leads",
@@ -560,7 +559,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("processed_at IS NULL"),
         postgresql_where=sa.text("processed_at IS NULL"),
     )
-    op.create_index("ix_raw_leads_source_updated_at", "raw_leads", ["source", "source_updated_at"], unique=False)
     op.create_table(
         "referral_actions",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
