@@ -7,7 +7,7 @@ state the page shows; the lease is renewed in the same transaction, so that a ru
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -71,8 +71,8 @@ class Book:
         if plan.operation == "blocked":
             row.update(state="skipped", error_code=plan.reason, error=None, fix="closed_in_crm")
         else:
-            row.update(state="synced", error_code=None, error=None, fix=None, candidates=None, attempts=0,
-                       next_attempt_at=None)  # fmt: skip
+            row.update(state="synced", candidates=None, attempts=0, next_attempt_at=None,
+                       **_told(plan.rewritten))  # fmt: skip
         if recovered:
             row["synced_at"] = utc_now()
             result.entries.append(self._entry(item, "recovered", detail="found in the CRM after a lost answer"))
@@ -149,7 +149,10 @@ class Book:
         held = item.held
         assert held is not None
         acknowledged = still_ours(item.acknowledged, held.observed)
-        acknowledged |= {n: v for n, v in item.sent.items() if same(v, held.observed.get(n))}
+        arrived = {n for n, v in item.sent.items() if same(v, held.observed.get(n))}
+        acknowledged |= {n: item.sent[n] for n in arrived}
+        altered = {n: [v, held.observed.get(n)] for n, v in item.sent.items() if n not in arrived and v is not None}
+        held.altered = {n: pair for n, pair in held.altered.items() if n not in item.sent} | altered
         row = item.ledger
         row.update(held.ledger_values(item.record.table))
         row.update(
@@ -157,8 +160,17 @@ class Book:
             error_code=None, error=None, fix=None, candidates=None, next_attempt_at=None, attempts=0,
             synced_at=utc_now(),
         )  # fmt: skip
+        row.update(_told(held.altered))
         outcome = "recovered" if item.recovering else "confirmed"
-        result.entries.append(self._entry(item, outcome, answer=answer))
+        entry = self._entry(item, outcome, answer=answer, detail=row["error"])
+        if altered:
+            # What was sent, and what the CRM made of it.
+            entry["fields"] = altered
+            result.surprises.append(
+                {"table": item.record.table, "external_id": item.record.external_id, "planned": item.first_plan,
+                 "outcome": "altered_in_crm", "fields": altered}
+            )  # fmt: skip
+        result.entries.append(entry)
         names = {"create": "created", "update": "updated", "adopt": "adopted"}
         self.done(item, "recovered" if item.recovering else names[item.plan.operation], result)
 
@@ -272,6 +284,7 @@ class Book:
                 "operation": plan.operation if plan else "blocked",
                 "fields": changes,
                 "kept": {n: list(c) for n, c in plan.kept.items()} if plan else {},
+                "rewritten": sorted(plan.rewritten) if plan else [],
                 "reason": plan.reason if plan else item.ledger["error_code"] or item.outcome,
             }
         )
@@ -349,6 +362,14 @@ class Book:
             if result.changed:
                 runs.emit(connection, "leads_changed", None, {"domains": sorted(result.changed)[:100],
                                                               "count": len(result.changed)})  # fmt: skip
+
+
+def _told(altered: Mapping[str, Any]) -> dict[str, Any]:
+    """What the ledger says of a record that arrived: whether the CRM changed something about it at once."""
+    if not altered:
+        return {"error_code": None, "error": None, "fix": None}
+    words = f"The CRM changes what Hunter writes in {', '.join(sorted(altered))}."
+    return {"error_code": "altered_in_crm", "error": words, "fix": "altered_in_crm"}
 
 
 def _never_sent(wanted: Wanted) -> list[tuple[str, str]]:

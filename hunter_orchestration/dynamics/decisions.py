@@ -245,7 +245,7 @@ def _learn(
     operation: str,
     outcome: str,
 ) -> dict[str, Any]:
-    held = Held.from_row(organisation.renderers[table], row, record["external_id"])
+    held = Held.from_row(organisation.renderers[table], row, record["external_id"], record["observed"])
     record.update(held.ledger_values(table))
     record.update(changed_at=utc_now(), lease_token=token, synced_at=utc_now())
     with store.write() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -22,7 +23,8 @@ class Held:
     """What the CRM holds of a record, as last read.
 
     ``foreign_key``: the row bears another record's external id. ``followed``: the row is the winner of a merge and
-    bears no key of ours, because the loser, which is never written, still does.
+    bears no key of ours, because the loser, which is never written, still does. ``altered``: by field what Hunter wrote
+    and what the CRM made of it at once, where a plug-in or workflow there rewrites values.
     """
 
     id: str
@@ -33,13 +35,25 @@ class Held:
     foreign_key: bool
     modified_at: datetime | None
     followed: bool = False
+    altered: dict[str, list[Any]] = field(default_factory=dict)
 
     @classmethod
-    def from_row(cls, renderer: Renderer, row: CrmRow, external_id: str, *, followed: bool = False) -> Held:
-        """From a row just read."""
+    def from_row(
+        cls,
+        renderer: Renderer,
+        row: CrmRow,
+        external_id: str,
+        before: Mapping[str, Any] | None = None,
+        *,
+        followed: bool = False,
+    ) -> Held:
+        """From a row just read; ``before`` is what the ledger remembers of the same row."""
         key = row.external_id.lower() if row.external_id else None
+        known = before or {}
+        followed = key is None and (followed or bool(known.get("followed")))
         return cls(row.id, row.etag, renderer.observed(row.values), row.statecode, key is not None,
-                   key not in (None, external_id.lower()), row.modified_at, followed and key is None)  # fmt: skip
+                   key not in (None, external_id.lower()), row.modified_at, followed,
+                   dict(known.get("altered") or {}))  # fmt: skip
 
     @classmethod
     def from_ledger(cls, row: dict[str, Any]) -> Held:
@@ -47,10 +61,11 @@ class Held:
         observed = dict(row["observed"])
         modified = observed.pop("modifiedon", None)
         followed = observed.pop("followed", False)
+        altered = observed.pop("altered", None) or {}
         statecode = _STATECODES.get((row["table_name"], row["crm_state"] or ""), 0)
         return cls(row["crm_id"], row["crm_version"], observed, statecode, not followed,
                    row["error_code"] == "merged_in_crm", datetime.fromisoformat(modified) if modified else None,
-                   followed)  # fmt: skip
+                   followed, altered)  # fmt: skip
 
     def ledger_values(self, table: str) -> dict[str, Any]:
         """The columns of the ledger that remember this."""
@@ -59,6 +74,8 @@ class Held:
             observed["modifiedon"] = self.modified_at.isoformat()
         if self.followed:
             observed["followed"] = True
+        if self.altered:
+            observed["altered"] = self.altered
         return {"crm_id": self.id, "crm_version": self.etag, "observed": observed,
                 "crm_state": crm_state(table, self.statecode)}  # fmt: skip
 
@@ -96,7 +113,10 @@ class Item:
 
     def read(self, row: CrmRow) -> None:
         """Take over a row that was just read."""
-        self.held = Held.from_row(self.renderer, row, self.record.external_id, followed=self.followed)
+        before = self.held.altered if self.held is not None else (self.ledger["observed"] or {}).get("altered")
+        self.held = Held.from_row(
+            self.renderer, row, self.record.external_id, {"altered": before}, followed=self.followed
+        )
 
     def arrived(self) -> dict[str, Any]:
         """Fields of a lost attempt that the CRM holds now and did not hold before: ours."""

@@ -6,7 +6,7 @@ Hunter writes there only while the field is empty or still holds what Hunter wro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -40,13 +40,14 @@ def crm_state(table: str, statecode: int | None) -> str:
 class Plan:
     """What to do with one record.
 
-    ``changes`` maps a field to (old, new); ``kept`` maps a field that stays the CRM's to (theirs, ours); ``reason``
-    says why a record is blocked.
+    ``changes`` maps a field to (old, new); ``kept`` maps a field that stays the CRM's to (theirs, ours), and
+    ``rewritten`` those of them that the CRM made of what Hunter wrote; ``reason`` says why a record is blocked.
     """
 
     operation: Operation
     changes: Mapping[str, Change] = field(default_factory=dict)
     kept: Mapping[str, Change] = field(default_factory=dict)
+    rewritten: Mapping[str, Change] = field(default_factory=dict)
     reason: str | None = None
 
 
@@ -62,6 +63,7 @@ def plan_existing(
     acknowledged: Mapping[str, Any],
     observed: Mapping[str, Any],
     *,
+    altered: Mapping[str, Sequence[Any]] | None = None,
     statecode: int | None = 0,
     has_key: bool = True,
     changed_at: datetime | None = None,
@@ -72,26 +74,35 @@ def plan_existing(
     Args:
         acknowledged: what Hunter wrote and the CRM confirmed, by field.
         observed: what the CRM holds now.
+        altered: what Hunter wrote, and what the CRM made of it at once, by field. Writing it again would only have it
+            altered again, so it stays until Hunter wants something else.
         has_key: the row bears our external id; else it is being adopted.
         changed_at, modified_at: when Hunter learnt its values, and when the CRM's row changed last (``newest``).
     """
     changes: dict[str, Change] = {}
     kept: dict[str, Change] = {}
+    rewritten: dict[str, Change] = {}
     for name, ours in wanted.items():
         theirs = observed.get(name)
         if same(ours, theirs):
             continue
         mine = name in acknowledged and same(acknowledged[name], theirs)
+        written = (altered or {}).get(name)
+        if written is not None and same(written[1], theirs):
+            if same(written[0], ours):
+                kept[name] = rewritten[name] = (theirs, ours)
+                continue
+            mine = True
         if _writes(fields[name].rule, ours, theirs, mine, changed_at, modified_at):
             changes[name] = (theirs, ours)
         elif ours is not None:
             kept[name] = (theirs, ours)
     state = crm_state(table, statecode)
     if statecode:
-        return Plan("blocked" if changes or not has_key else "unchanged", {}, kept, f"closed_{state}")
+        return Plan("blocked" if changes or not has_key else "unchanged", {}, kept, rewritten, f"closed_{state}")
     if not has_key:
-        return Plan("adopt", changes, kept)
-    return Plan("update" if changes else "unchanged", changes, kept)
+        return Plan("adopt", changes, kept, rewritten)
+    return Plan("update" if changes else "unchanged", changes, kept, rewritten)
 
 
 def _writes(

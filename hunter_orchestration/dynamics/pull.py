@@ -177,7 +177,7 @@ class Pull:
     ) -> None:
         renderer = self.organisation.renderers[table]
         before = record["observed"] or {}
-        held = Held.from_row(renderer, row, record["external_id"], followed=bool(before.get("followed")))
+        held = Held.from_row(renderer, row, record["external_id"], before)
         edits = {n: [before.get(n), v] for n, v in held.observed.items() if not same(before.get(n), v)}
         acknowledged = still_ours(record["acknowledged"] or {}, held.observed)
         old_state, new_state = record["crm_state"], crm_state(table, row.statecode)

@@ -256,6 +256,7 @@ class Push:
                 item.wanted,
                 acknowledged,
                 item.held.observed,
+                altered=item.held.altered,
                 statecode=item.held.statecode,
                 has_key=item.held.has_key or item.held.followed,
                 changed_at=item.record.changed_at,

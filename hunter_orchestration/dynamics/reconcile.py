@@ -133,9 +133,7 @@ class Reconcile:
             self._touched[table, external_id] = claim
             return False
         before = claim["observed"] or {}
-        held = Held.from_row(
-            self.organisation.renderers[table], row, external_id, followed=bool(before.get("followed"))
-        )
+        held = Held.from_row(self.organisation.renderers[table], row, external_id, before)
         wrong = {n: (before.get(n), v) for n, v in held.observed.items() if not same(before.get(n), v)}
         for name, (claimed, value) in wrong.items():
             self._differ(now, table, external_id, domain, "field", name, claimed, value)

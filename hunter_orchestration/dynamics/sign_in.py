@@ -68,7 +68,7 @@ class AppTokens:
                 if self._application is None or force:
                     self._application = self._new()
                 answer = self._application.acquire_token_for_client(scopes=[self._scope])
-            except requests.RequestException as error:
+            except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
                 raise UnreachableError(
                     f"Entra ID can't be reached ({type(error).__name__}).",
                     "Check the network and HUNTER_AUTHORITY_URL.",

@@ -57,6 +57,7 @@ SWITCHES: dict[str, Any] = {
     "missing_privileges": [],
     "forbidden_columns": {},
     "refuse_rows": [],
+    "rewrite_rows": [],
 }
 """Every switch and its strict default."""
 

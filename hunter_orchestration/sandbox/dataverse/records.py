@@ -74,6 +74,7 @@ class Records:
                     self.payloads.point(column, target, self.create(target, child, caller), values)
             self._complete(table, values, caller)
             self._refuse(table, values, values)
+            self._rewrite(table, values)
             if caller.detect_duplicates:
                 self._detect(table, values, None)
             row = self.organisation.insert(table, values, row_id)
@@ -105,6 +106,7 @@ class Records:
         changes, _ = self.payloads.read(table, body, False, names)
         self._check_state(table, row, changes)
         self._refuse(table, {**row.values, **changes}, changes)
+        self._rewrite(table, changes)
         if caller.detect_duplicates:
             self._detect(table, {**row.values, **changes}, row.id)
         return self.store(table, row, changes, caller)
@@ -269,6 +271,13 @@ class Records:
                 raise _invalid_status(table, status, f"with Id {row.id}")
         elif wanted != now:
             changes["statuscode"] = next(o.value for o in options if o.state == wanted)
+
+    def _rewrite(self, table: Table, written: Values) -> None:
+        """Play the plug-ins that put another value in the place of the one that was sent."""
+        for rule in self.settings["rewrite_rows"]:
+            sent = written.get(rule["column"])
+            if sent is not None and rule.get("table") in (None, table.name) and rule.get("value", sent) == sent:
+                written[rule["column"]] = rule["to"]
 
     def _refuse(self, table: Table, values: Values, written: Values) -> None:
         """Play the plug-ins that a test registered."""
