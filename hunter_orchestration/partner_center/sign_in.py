@@ -43,6 +43,9 @@ _MFA_CODES = frozenset({50072, 50074, 50076, 50079, 50158})
 _CONSENT_CODES = frozenset({65001, 65004, 650052, 90094})
 _AUDIENCE_CODES = frozenset({500011, 500014, 650057, 70011})
 
+_AWAY = (requests.RequestException, msal.exceptions.MsalServiceError)
+"""What MSAL lets through when Entra ID can't be reached, or fails on its own side."""
+
 _log = get_logger(__name__)
 
 
@@ -132,7 +135,7 @@ def _application(settings: Settings, method: Method) -> Any:
         return msal.ConfidentialClientApplication(
             settings.client_id, authority=authority, client_credential=credential, **options
         )
-    except requests.RequestException as error:
+    except _AWAY as error:
         raise _unreachable(error) from None
     except ValueError as error:
         raise SignInRefusedError(
@@ -176,7 +179,7 @@ class Tokens:
             return self._held[0]
         try:
             answer = self._acquire(force)
-        except requests.RequestException as error:
+        except _AWAY as error:
             raise _unreachable(error) from None
         except PermanentError as error:
             write_state(self._settings, problem=error.message)
@@ -232,7 +235,7 @@ def login(settings: Settings, show: Callable[[DeviceCode], None]) -> SignInStatu
         expires = datetime.fromtimestamp(float(flow["expires_at"]), UTC)
         show(DeviceCode(str(flow["verification_uri"]), str(flow["user_code"]), expires))
         answer = application.acquire_token_by_device_flow(flow)
-    except requests.RequestException as error:
+    except _AWAY as error:
         raise _unreachable(error) from None
     if "access_token" not in answer:
         raise _refused(answer)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from hunter_orchestration.dynamics.sign_in import AppTokens
+from hunter_orchestration.errors import TransientError
 from hunter_orchestration.partner_center import sign_in
 from hunter_orchestration.partner_center.client import PartnerCenterClient
 from hunter_orchestration.partner_center.ingestion import fetch
@@ -135,6 +137,15 @@ def test_a_revoked_sign_in_stops_the_sync_with_its_own_sentence(
     status = sign_in.sign_in_status(settings)
     assert not status.signed_in
     assert "expired" in (status.problem or "")
+
+
+def test_an_entra_id_that_fails_on_its_own_side_is_away_for_now(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings = unattended(sandbox, tmp_path).model_copy(update={"dynamics_url": sandbox.addresses["dynamics"]})
+    sandbox.fault("entra", "status", times=None, status=500)
+    with pytest.raises(TransientError, match="Entra ID could not be reached to sign in"):
+        sign_in.Tokens(settings).token()
+    with pytest.raises(TransientError, match="Entra ID can't be reached"):
+        AppTokens(settings).token()
 
 
 def test_a_sign_in_without_second_factor_is_told(sandbox: RunningSandbox, tmp_path: Path) -> None:
