@@ -183,7 +183,7 @@ def stage_rate(domains: list[str], address: str) -> float:
     """Domains a second of the whole stage into a new SQLite store."""
     from hunter_orchestration.scanning import stage
     from hunter_orchestration.settings import load_settings
-    from hunter_orchestration.store import Store
+    from hunter_orchestration.store import Store, leads
     from hunter_orchestration.store.migrate import upgrade
     from hunter_orchestration.store.tables.companies import companies
     from hunter_orchestration.store.work import utc_now
@@ -196,6 +196,7 @@ def stage_rate(domains: list[str], address: str) -> float:
         rows = [{"domain": d, "name": d, "name_source": "domain", "sources": {}, **stamps} for d in domains]
         with store.write() as connection:
             connection.execute(companies.insert(), rows)
+            leads.refresh(connection, domains)
         result = stage.run(store, load_settings(dns_servers=[address]))
         store.close()
     return float(result.facts["domains_per_second"])
@@ -270,7 +271,8 @@ def main() -> None:
         report_peers(others, rate, statistics.median(cpus))
     if options.stage:
         whole = stage_rate(domains, options.resolver)
-        print(f"the whole stage, stored: domains/s {whole:.0f}, {whole / rate:.2f} of the engine")
+        beside = f", {whole / statistics.median(engine_rates):.2f} of the engine's alone" if engine_rates else ""
+        print(f"the whole stage, stored: domains/s {whole:.0f}, {whole / rate:.2f} of the scan's rate{beside}")
     if options.truth != "-":
         report_truth(findings, Path(options.truth), options.dead)
 

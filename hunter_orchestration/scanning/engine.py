@@ -26,7 +26,8 @@ from hunter_orchestration.scanning.wire import Answer, WireError
 _TASK_LOOKUPS = 96
 _PARKED_FACTOR = 4
 _GC_THRESHOLD = 50_000
-_ROUNDS_BETWEEN_TIMERS = 32
+_ROUNDS_BETWEEN_TIMERS = 8
+_SWEEPS = 8
 
 
 class Engine:
@@ -134,12 +135,20 @@ class Engine:
             if exhausted and not self._active:
                 return
             pause = self._lookups.send_ready(self._now())
-            events = self._poll.select(0.0 if self._runnable else pause)
+            self._hear(0.0 if self._runnable else pause)
+            rounds += 1
+            if not self._runnable or rounds % _ROUNDS_BETWEEN_TIMERS == 0:
+                self._timers.fire(self._now())
+
+    def _hear(self, pause: float) -> None:
+        """Take what has come, several times over: questions sent in larger bursts wake the resolver less often."""
+        for _ in range(_SWEEPS):
+            events = self._poll.select(pause)
+            if not events:
+                return
             for entry, _ in events:
                 entry.data(entry.fd)
-            rounds += 1
-            if not events or rounds % _ROUNDS_BETWEEN_TIMERS == 0:
-                self._timers.fire(self._now())
+            pause = 0.0
 
     def _room(self) -> bool:
         """Tasks that wait for a slow domain make room for others, up to a bound."""

@@ -304,7 +304,7 @@ def _write(
     scan_queries.schedule(connection, planned)
     scan_queries.mark_for_scoring(connection, rescored, now)
     if shown:
-        leads.refresh(connection, shown)
+        leads.refresh_scanned(connection, shown)
         runs.emit(connection, "leads_changed", None, {"domains": len(shown), "by": "domain_scans"})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import idna
-from sqlalchemy import Connection, RowMapping, bindparam, delete, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select, update
 
 from hunter_orchestration import turkish
 from hunter_orchestration.store.tables.companies import companies
@@ -64,6 +64,29 @@ def refresh_crm_states(connection: Connection, domains: Iterable[str]) -> None:
                 dynamics_state=bindparam("state"), dynamics_detail=bindparam("detail"), changed_at=now
             )
             connection.execute(statement, moved)
+
+
+def refresh_scanned(connection: Connection, domains: Iterable[str]) -> None:
+    """Bring only what the rows show of scans up to date, in the caller's transaction, without taking them out of the
+    database. Companies that have no row yet get a whole one."""
+    scan = (scans.c.domain == leads.c.domain) & scans.c.is_current
+    scored = select(scores.c.provider).where(scores.c.domain == leads.c.domain).scalar_subquery()
+    provider, gateway, hoster = (
+        select(column).where(scan).scalar_subquery() for column in (scans.c.provider, scans.c.gateway, scans.c.hoster)
+    )
+    for chunk in chunks(dict.fromkeys(domains), _CHUNK):
+        done = connection.execute(
+            update(leads)
+            .where(leads.c.domain.in_(chunk))
+            .values(
+                provider=func.coalesce(scored, provider, "Unknown"),
+                gateway=gateway,
+                hoster=hoster,
+                changed_at=utc_now(),
+            )
+        )
+        if done.rowcount != len(chunk):
+            refresh(connection, chunk)
 
 
 def _rows(connection: Connection, domains: list[str]) -> list[dict[str, Any]]:
