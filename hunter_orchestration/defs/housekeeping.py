@@ -1,8 +1,13 @@
 """Housekeeping: what is older than its retention goes, in batches."""
 
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
+
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.store.retention import prune
@@ -29,10 +34,23 @@ def prune_runs(context: dg.OpExecutionContext, engine: Engine) -> None:
     deleted = 0
     while runs := context.instance.get_runs(finished, limit=_BATCH):
         for run in runs:
-            context.instance.delete_run(run.run_id)
+            delete_whole(context.instance, run.run_id)
         deleted += len(runs)
     context.log.info(f"{deleted} runs deleted")
     context.add_output_metadata({"runs": deleted})
+
+
+def delete_whole(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Delete a run with its files. Dagster's own deletion leaves the run's database and its captured output."""
+    instance.delete_run(run_id)
+    if isinstance(instance.compute_log_manager, LocalComputeLogManager):
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+    storage = instance.event_log_storage
+    if isinstance(storage, SqliteEventLogStorage):
+        shard = Path(storage.path_for_shard(run_id))
+        for file in (shard, *(shard.with_name(shard.name + end) for end in ("-wal", "-shm", "-journal"))):
+            with suppress(FileNotFoundError):
+                file.unlink()
 
 
 @dg.job(
