@@ -14,7 +14,7 @@ from hunter_orchestration.scanning.wire import Answer
 KeyState = Literal["usable", "revoked", "broken", "absent", "unknown"]
 
 _MOST_BYTES = 16_384
-_TAG = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*=\s*(.*?)\s*\Z", re.DOTALL)
+_TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SPACE = re.compile(r"\s+")
 
 
@@ -37,16 +37,17 @@ def parse(text: str) -> Key:
     tags: dict[str, str] = {}
     first = ""
     for part in text.split(";"):
-        match = _TAG.match(part)
-        if match is None:
+        tag, separator, value = part.partition("=")
+        tag = tag.strip()
+        if not separator or not _TAG.fullmatch(tag):
             if part.strip():
                 return ABSENT if not tags else Key("broken", reason="a tag without a value")
             continue
-        name = match[1].lower()
+        name = tag.lower()
         first = first or name
         if name in tags:
             return Key("broken", reason=f"{name} is given twice")
-        tags[name] = match[2]
+        tags[name] = value.strip()
     if "v" in tags and tags["v"] != "DKIM1":
         return Key("broken", reason="an unknown version") if tags["v"].upper().startswith("DKIM") else ABSENT
     if "p" not in tags:

@@ -150,7 +150,10 @@ def test_a_dead_resolver_ends_soon_and_says_so() -> None:
     def task(name: str) -> Task[Answer]:
         return (yield [Question(name, A)])[0]
 
-    with serving(everything=silence) as server, Engine([parse_address(server.address)], patience=0.1, first_timeout=0.1) as engine:
+    with (
+        serving(everything=silence) as server,
+        Engine([parse_address(server.address)], patience=0.1, first_timeout=0.1) as engine,
+    ):
         before = time.monotonic()
         ends = list(engine.run((i, task(f"d{i}.example")) for i in range(2000)))
         assert time.monotonic() - before < 60

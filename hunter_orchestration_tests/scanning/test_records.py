@@ -140,6 +140,34 @@ def test_a_dmarc_record_is_read_by_its_standard(
     assert (finding.state, finding.policy, finding.pct) == (state, policy, pct)
 
 
+@pytest.mark.parametrize(
+    ("uri", "reachable"),
+    [
+        ("mailto:a@b.example", True),
+        ("MAILTO:a@b.example!10m", True),
+        ("https://collect.example/dmarc", True),
+        ("mailto:a@b.example!10x", False),
+        ("mailto:a@b.example!", False),
+        ("mailto:a@b", False),
+        ("mailto:a@.b", False),
+        ("mailto:a@b@c.example", False),
+        ("mailto:@b.example", False),
+        ("mailto:a b@c.example", False),
+        ("a@b.example", False),
+        # Read in one pass: an expression that goes back and forth would take minutes over these.
+        ("mailto:a@b" + ".a" * 100_000 + " !", False),
+        ("mailto:a@b" + "." * 200_000 + "!x", False),
+    ],
+)
+def test_an_address_of_reports_is_told_from_what_is_none(uri: str, reachable: bool) -> None:
+    assert bool(dmarc.parse([f"v=DMARC1; p=none; rua={uri}"]).rua) is reachable
+
+
+def test_a_key_with_long_runs_of_blanks_is_read_in_one_pass() -> None:
+    key = dkim.parse("v=DKIM1; t=" + " " * 100_000 + "y" + "\n" * 100_000 + "; p=AAAA")
+    assert (key.state, key.testing) == ("usable", True)
+
+
 def test_the_subdomain_policy_is_told_beside_the_policy() -> None:
     finding = dmarc.parse(["v=DMARC1; p=reject; sp=none"])
     assert (finding.policy, finding.subdomain_policy) == ("reject", "none")
