@@ -22,7 +22,7 @@ from hunter_orchestration.sandbox.running import running_sandbox
 FOLDER = Path(__file__).parent
 SMALL: dict[str, Sequence[str]] = {
     "sandbox": ["2000"],
-    "ingestion": ["--sizes", "2000", "--changes", "100"],
+    "ingestion": ["--first", "2000", "--sizes", "1000,20000"],
     "companies": ["--referrals", "4000", "--rows", "4000"],
     "scan": [],
     "fuzz_scanner": ["--inputs", "50000"],

@@ -1,11 +1,15 @@
-"""Referrals per second, peak memory, requests and rows touched, at several sizes of the store.
+"""First syncs and ticks of Partner Center's referrals: rates, requests, rows written, peak memory.
 
-Usage: python benchmarks/ingestion.py [--sizes 1000,100000] [--changes 200] [--database URL]
+Usage: python -m benchmarks.ingestion [--first 5000] [--sizes 1000,100000,1000000] [--changes 200] [--postgresql]
 
-Three runs a size, each in a process of its own: a first sync, a second one with nothing changed, and one tick with a
-few changes. Beside them, in the same run and against the same service, a naive peer: one page a transaction, one
-look-up and one write a row. The service is a page server on loopback that answers from prepared bytes, so that what is
-measured is Hunter, not the stand-in. ``--database`` names an empty PostgreSQL database; its tables are dropped first.
+First an empty store is filled by a sync, beside a naive peer against the same service: one look-up and one write a row,
+a row a transaction. Then, at each size, a store that holds so many referrals already (filled past Hunter's own way of
+writing, which would take longer) is read over once with nothing changed, and ticks twice: nothing changed, and
+``--changes`` referrals changed. Every measurement is a process of its own; "written" counts the rows that INSERT,
+UPDATE and DELETE statements report, triggers aside. The service answers from a process of its own as well.
+
+A million stored referrals take about four minutes in all. ``--postgresql`` starts a server of its own;
+``--database`` names a PostgreSQL database to empty and use instead.
 """
 
 from __future__ import annotations
@@ -15,118 +19,20 @@ import json
 import multiprocessing
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import orjson
 import psutil
 
-EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
-PAGE = 100
+from benchmarks.ingestion_pages import EPOCH, serve
+
 NAIVE_ROWS = 1_000
-
-
-def referral(number: int, version: int = 0, at: int | None = None) -> dict[str, Any]:
-    """An invented referral of ordinary size; the stamps of two numbers are a minute apart."""
-    stamp = (EPOCH + timedelta(minutes=number if at is None else at)).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
-    return {
-        "id": f"00000000-0000-4000-8000-{number:012x}",
-        "engagementId": f"10000000-0000-4000-8000-{number:012x}",
-        "name": f"Deal {number}",
-        "organizationId": "c4b965db-cca9-59f3-9c3d-e07a2e4fa44d",
-        "createdDateTime": stamp,
-        "updatedDateTime": stamp,
-        "expirationDateTime": None,
-        "status": "Active" if version else "New",
-        "substatus": "Accepted" if version else "Pending",
-        "qualification": "SalesQualified",
-        "type": "Shared",
-        "direction": "Incoming",
-        "eTag": f'"{number}-{version}"',
-        "mpnId": "1000001",
-        "tags": [],
-        "customerProfile": {
-            "name": f"Company {number} A.Ş.",
-            "size": "10to50employees",
-            "address": {"addressLine1": "Cadde 1", "city": "İzmir", "state": None, "country": "TR"},
-            "team": [{"firstName": "Ada", "lastName": "Örnek", "email": f"ada@company{number}.example"}],
-            "ids": [{"profileType": "External", "id": f"1-{number}"}],
-        },
-        "consent": {"consentToToShareInfoWithOthers": True, "consentToContact": True},
-        "details": {
-            "notes": "Wants to move its mail.",
-            "dealValue": 1000 + number,
-            "currency": "TRY",
-            "requirements": {"products": [{"id": "Microsoft365"}], "services": [], "solutions": []},
-        },
-        "team": [],
-        "inviteContext": {"invitedBy": {"organizationId": "msft", "organizationName": "Microsoft"}},
-    }
-
-
-class Pages(BaseHTTPRequestHandler):
-    """Pages of ``total`` referrals in the order of their stamps, the last ``changes`` numbers changed after them."""
-
-    protocol_version = "HTTP/1.1"
-    total, changes, version = 0, 0, 0
-
-    def do_GET(self) -> None:
-        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-        if self.path.startswith("/set"):
-            Pages.total, Pages.changes, Pages.version = (
-                int(query["total"]),
-                int(query["changes"]),
-                int(query["version"]),
-            )
-            self._send(b"{}")
-            return
-        if "$skiptoken" in query:
-            first = int(query["$skiptoken"])
-        else:
-            first = self._first(query.get("$filter", ""))
-        if "desc" in query.get("$orderby", ""):
-            self._send(orjson.dumps({"value": [self._row(self.total - 1)] if self.total else []}))
-            return
-        rows = [self._row(position) for position in range(first, min(first + PAGE, self.total))]
-        body: dict[str, Any] = {"value": rows}
-        if first + PAGE < self.total:
-            host = self.headers["Host"]
-            body["@odata.nextLink"] = f"http://{host}/v1.0/engagements/referrals?$skiptoken={first + PAGE}"
-        self._send(orjson.dumps(body))
-
-    def _row(self, position: int) -> dict[str, Any]:
-        # Changed referrals are the first ones, moved behind all others.
-        number = (position + self.changes) % self.total
-        moved = number < self.changes
-        return referral(number, self.version if moved else 0, self.total + number if moved else None)
-
-    def _first(self, condition: str) -> int:
-        if " ge " not in condition:
-            return 0
-        minute = (datetime.fromisoformat(condition.split(" ge ")[1].split(" ")[0]) - EPOCH) / timedelta(minutes=1)
-        return max(0, int(minute) - self.changes)
-
-    def _send(self, content: bytes) -> None:
-        self.send_response_only(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: Any) -> None:
-        return
-
-
-def serve(pipe: Any) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    pipe.send(server.server_port)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    pipe.recv()
+OLD_FIRST, OLD_UNCHANGED = 26, 36
+"""Referrals a second of the system that Hunter replaces, as it was measured there."""
 
 
 class Peak:
@@ -146,8 +52,24 @@ class Bearer:
         return "benchmark"
 
 
+def counting(store: Any) -> list[int]:
+    """A list whose only number grows with each row that a statement writes, bookkeeping of leases aside."""
+    from sqlalchemy import event
+
+    written = [0]
+
+    def count(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        verb, *rest = statement.split(None, 3)
+        if verb in ("INSERT", "UPDATE", "DELETE") and not {"leases", "watermarks"} & set(rest):
+            written[0] += max(0, cursor.rowcount)
+
+    event.listen(store.engine, "after_cursor_execute", count)
+    return written
+
+
 def sync(port: int, database: str, pipe: Any) -> None:
-    """One sync in a process of its own."""
+    """What a tick does: asks, and when there is something fetches, reads and ties it to companies."""
+    from hunter_orchestration.companies import stage
     from hunter_orchestration.partner_center.client import PartnerCenterClient
     from hunter_orchestration.partner_center.ingestion import changed_since_watermark, fetch
     from hunter_orchestration.partner_center.reading import read_referrals
@@ -156,23 +78,24 @@ def sync(port: int, database: str, pipe: Any) -> None:
 
     store = Store(database)
     client = PartnerCenterClient(Settings(partner_center_url=f"http://127.0.0.1:{port}"), Bearer())
-    peak = Peak()
-    began = time.perf_counter()
+    written, peak, marks = counting(store), Peak(), [time.perf_counter()]
     decision = changed_since_watermark(store, client)
-    decided = client.requests
-    fetched = fetch(store, client, progress=peak)
-    fetched_seconds = time.perf_counter() - began
-    taken = read_referrals(store, progress=peak)
-    seconds = time.perf_counter() - began
+    fetched = 0
+    if decision.run:
+        fetched = fetch(store, client, progress=peak).counts["fetched"]
+        read_referrals(store, progress=peak)
+        marks.append(time.perf_counter())
+        stage.run(store, progress=peak)
+    peak(0, None)
+    marks.append(time.perf_counter())
     pipe.send(
         {
             "run": decision.run,
-            "tick_requests": decided,
-            "seconds": seconds,
-            "fetch_seconds": fetched_seconds,
-            "requests": fetched.facts["requests"],
-            "fetched": fetched.counts["fetched"],
-            "touched": fetched.counts["stored"] + taken.counts["stored"],
+            "seconds": marks[1] - marks[0],
+            "with_companies_seconds": marks[-1] - marks[0],
+            "requests": client.requests,
+            "fetched": fetched,
+            "written": written[0],
             "peak_mb": peak.highest,
         }
     )
@@ -188,15 +111,15 @@ def resync(port: int, database: str, pipe: Any) -> None:
 
     store = Store(database)
     client = PartnerCenterClient(Settings(partner_center_url=f"http://127.0.0.1:{port}"), Bearer())
-    peak = Peak()
+    written, peak = counting(store), Peak()
     began = time.perf_counter()
     fetched = fetch(store, client, window=Window(EPOCH, EPOCH + timedelta(days=3650)), progress=peak)
     pipe.send(
         {
             "seconds": time.perf_counter() - began,
-            "requests": fetched.facts["requests"],
+            "requests": client.requests,
             "fetched": fetched.counts["fetched"],
-            "touched": fetched.counts["stored"],
+            "written": written[0],
             "peak_mb": peak.highest,
         }
     )
@@ -238,9 +161,11 @@ def apart(work: Callable[..., None], *arguments: Any) -> dict[str, Any]:
     return result
 
 
-def fresh(database: str) -> None:
+def emptied(database: str, holding: int = 0) -> None:
+    """The newest schema and nothing else, or so many referrals in it."""
     from sqlalchemy import text
 
+    from benchmarks.ingestion_stock import stock
     from hunter_orchestration.store import Store
     from hunter_orchestration.store.migrate import upgrade
 
@@ -249,28 +174,64 @@ def fresh(database: str) -> None:
         with store.write() as connection:
             connection.execute(text("DROP SCHEMA public CASCADE"))
             connection.execute(text("CREATE SCHEMA public"))
+    elif store.url.database:
+        for suffix in ("", "-wal", "-shm"):
+            Path(store.url.database + suffix).unlink(missing_ok=True)
     upgrade(store)
+    if holding:
+        stock(store, holding)
     store.close()
 
 
-def rate(result: dict[str, Any]) -> float:
-    return float(result["fetched"] / result["seconds"])
+def rate(result: dict[str, Any], seconds: str = "seconds") -> float:
+    return float(result["fetched"] / result[seconds])
 
 
-def line(size: int, name: str, result: dict[str, Any], peer: dict[str, Any]) -> None:
+def line(size: int, name: str, result: dict[str, Any], more: str = "") -> None:
+    per_second = f"{rate(result):>9,.0f}/s" if result["fetched"] else f"{result['seconds'] * 1000:>8,.0f} ms"
     print(
-        f"{size:>9,} {name:<18} {result['fetched']:>9,} rows {rate(result):>9,.0f}/s {result['requests']:>6,} requests "
-        f"{result['touched']:>9,} touched  {result['peak_mb']:>5.0f} MB  {rate(result) / rate(peer):>6.1f} x naive",
+        f"{size:>9,} {name:<18} {result['fetched']:>9,} rows {per_second} {result['requests']:>6,} requests "
+        f"{result['written']:>9,} written {result['peak_mb']:>5.0f} MB  {more}",
         flush=True,
     )
 
 
+def first_sync(port: int, database: str, size: int, state: Callable[[int, int, int], None]) -> None:
+    """An empty store filled, and read over again, beside the naive peer and the system that Hunter replaces."""
+    state(size, 0, 0)
+    emptied(database)
+    peer = apart(naive, port, database)
+    print(f"{size:>9,} naive peer         {peer['fetched']:>9,} rows {rate(peer):>9,.0f}/s")
+    emptied(database)
+    first, again = apart(sync, port, database), apart(resync, port, database)
+    for name, result, old in (("first sync", first, OLD_FIRST), ("all unchanged", again, OLD_UNCHANGED)):
+        ratios = f"{rate(result) / rate(peer):.1f} x naive, {rate(result) / old:,.0f} x the {old}/s of the old system"
+        line(size, name, result, ratios)
+    print(f"{size:>9,} with companies     {size:>9,} rows {rate(first, 'with_companies_seconds'):>9,.0f}/s")
+
+
+def ticks(port: int, database: str, size: int, changes: int, state: Callable[[int, int, int], None]) -> None:
+    """A store that holds so many referrals: read over, a tick without a change, and one with some."""
+    began = time.perf_counter()
+    emptied(database, size)
+    print(f"{size:>9,} stored             in {time.perf_counter() - began:.0f} s, past Hunter")
+    state(size, 0, 0)
+    line(size, "all unchanged", apart(resync, port, database))
+    quiet = apart(sync, port, database)
+    line(size, "tick, no change", quiet)
+    state(size, changes, 1)
+    line(size, f"tick, {changes} changed", apart(sync, port, database), f"{-(-changes // 100)} pages of changes")
+    assert quiet["run"] is False
+    assert (quiet["requests"], quiet["written"]) == (1, 0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sizes", default="1000,100000", help="stored referrals, with commas; 1000000 takes minutes")
-    parser.add_argument("--changes", type=int, default=200, help="referrals changed before the last run")
-    parser.add_argument("--database", default="", help="URL of a PostgreSQL database to empty and use; default SQLite")
-    parser.add_argument("--json", action="store_true", help="also print each result as a JSON line")
+    parser.add_argument("--first", type=int, default=5000, help="referrals of the first sync; 0 leaves it out")
+    parser.add_argument("--sizes", default="1000,100000", help="stored referrals, with commas")
+    parser.add_argument("--changes", type=int, default=200, help="referrals changed before the last tick")
+    parser.add_argument("--postgresql", action="store_true", help="on a PostgreSQL server of its own, not SQLite")
+    parser.add_argument("--database", default="", help="URL of a PostgreSQL database to empty and use")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -282,31 +243,22 @@ def main() -> None:
     def state(total: int, changes: int, version: int) -> None:
         requests.get(f"http://127.0.0.1:{port}/set?total={total}&changes={changes}&version={version}", timeout=10)
 
-    for size in (int(part) for part in options.sizes.split(",")):
-        with tempfile.TemporaryDirectory() as folder:
-            database = options.database or f"sqlite:///{Path(folder) / 'hunter.db'}"
-            fresh(database)
-            state(size, 0, 0)
-            peer = apart(naive, port, database)
-            print(f"{size:>9,} naive peer         {peer['fetched']:>9,} rows {rate(peer):>9,.0f}/s")
-            fresh_folder = Path(folder) / "second.db"
-            database = options.database or f"sqlite:///{fresh_folder}"
-            fresh(database)
-            results = {"first sync": apart(sync, port, database), "all unchanged": apart(resync, port, database)}
-            results["tick, no change"] = apart(sync, port, database)
-            changes = min(options.changes, size // 2)
-            state(size, changes, 1)
-            results[f"tick, {changes} changed"] = apart(sync, port, database)
-            for name, result in results.items():
-                line(size, name, result, peer)
-                if options.json:
-                    print(json.dumps({"stored": size, "name": name, **result}))
-            assert results["tick, no change"]["run"] is False
-            assert results["tick, no change"]["tick_requests"] == 1
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        database = options.database or f"sqlite:///{folder / 'hunter.db'}"
+        if options.postgresql:
+            from hunter_orchestration_tests.postgresql import fresh_database, running_server
+
+            folder.chmod(0o755)
+            database = stack.enter_context(fresh_database(stack.enter_context(running_server(folder))))
+        print(json.dumps({"database": database.partition(":")[0], "load": os.getloadavg()[0]}))
+        if options.first:
+            first_sync(port, database, options.first, state)
+        for size in (int(part) for part in options.sizes.split(",") if part):
+            ticks(port, database, size, min(options.changes, size // 2), state)
     ours.send(None)
     server.join(5)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONHASHSEED", "0")
     main()
