@@ -14,17 +14,15 @@ from typing import Any
 from hunter_orchestration import crash_points
 from hunter_orchestration.dynamics.items import ChunkResult, Item, Result
 from hunter_orchestration.dynamics.plan import still_ours
-from hunter_orchestration.dynamics.preflight import Organisation
 from hunter_orchestration.dynamics.records import Wanted
 from hunter_orchestration.dynamics.refusals import ThrottledError, fix_of
 from hunter_orchestration.dynamics.search import KEY
+from hunter_orchestration.dynamics.session import LEASE_SECONDS, Session
 from hunter_orchestration.dynamics.values import hash_of, same
 from hunter_orchestration.errors import HunterError
-from hunter_orchestration.store import Connection, Store, crm, leads, runs
+from hunter_orchestration.store import Connection, crm, leads, runs
 from hunter_orchestration.store.work import utc_now
 
-LEASE = "dynamics"
-LEASE_SECONDS = 300.0
 LONGEST_DELAY = 3600.0
 _FIRST_DELAY = 30.0
 _SAME = ("wanted_hash", "state", "crm_id", "crm_version", "company_domain", "referral_id", "mapping_version", "error",
@@ -35,29 +33,15 @@ class Book:
     """Keeps ledger and audit for one run.
 
     Args:
-        token: fencing token of the lease.
-        actor: who asked.
         dry_run: nothing is marked or written.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        organisation: Organisation,
-        *,
-        token: int,
-        actor: str,
-        run_id: str | None,
-        dry_run: bool,
-    ) -> None:
-        self.store = store
-        self.organisation = organisation
+    def __init__(self, session: Session, *, dry_run: bool) -> None:
+        self.store, self.organisation = session.store, session.organisation
         self.dry_run = dry_run
         self.stopped: HunterError | None = None
         """Why nothing more is sent in this run."""
-        self._token = token
-        self._actor = actor
-        self._run_id = run_id
+        self._session = session
 
     def settle_unsent(self, item: Item, result: ChunkResult) -> None:
         """A record that needs no write: the ledger may still have to learn something."""
@@ -85,8 +69,8 @@ class Book:
         if self.dry_run or not items:
             return
         with self.store.write() as connection:
-            runs.renew_lease(connection, LEASE, self._token, LEASE_SECONDS)
-            crm.save(connection, [{**item.ledger, "lease_token": self._token} for item in items])
+            self._session.renew(connection)
+            crm.save(connection, [{**item.ledger, "lease_token": self._session.token} for item in items])
             leads.refresh_crm_states(connection, (item.record.domain for item in items))
         crash_points.reach("push_announced")
 
@@ -101,13 +85,13 @@ class Book:
             item.before = row["observed"] or {}
             item.sent = {name: new for name, (_, new) in item.plan.changes.items()}
             self._wants(item)
-            row.update(state="in_progress", attempts=row["attempts"] + 1, lease_owner=self._run_id or self._actor,
-                       lease_token=self._token, lease_until=until)  # fmt: skip
+            row.update(state="in_progress", attempts=row["attempts"] + 1, lease_owner=self._session.owner,
+                       lease_token=self._session.token, lease_until=until)  # fmt: skip
             if item.held is not None:
                 row.update(item.held.ledger_values(item.record.table))
             entries.append(self._entry(item, "sent", changes=True))
         with self.store.write() as connection:
-            runs.renew_lease(connection, LEASE, self._token, LEASE_SECONDS)
+            self._session.renew(connection)
             crm.save(connection, [item.ledger for item in items])
             crm.audit(connection, entries)
             leads.refresh_crm_states(connection, (item.record.domain for item in items))
@@ -267,7 +251,7 @@ class Book:
             return
         if any(item.ledger[name] != item.original[name] for name in _SAME):
             item.ledger["changed_at"] = utc_now()
-            item.ledger.update(lease_token=self._token, lease_owner=None, lease_until=None)
+            item.ledger.update(lease_token=self._session.token, lease_owner=None, lease_until=None)
             result.touched[item.record.identity] = item.ledger
 
     def show(self, item: Item, result: ChunkResult) -> None:
@@ -304,21 +288,16 @@ class Book:
         answer: Result | None = None,
     ) -> dict[str, Any]:
         refusal = answer.refusal if answer else None
-        plan = item.plan
-        return {
-            "at": utc_now(),
-            "actor": self._actor,
-            "run_id": self._run_id,
-            "table_name": item.record.table,
-            "external_id": item.record.external_id,
-            "company_domain": item.record.domain,
-            "operation": operation or (plan.operation if plan and plan.operation != "unchanged" else "read"),
-            "fields": {n: list(c) for n, c in plan.changes.items()} if changes and plan else None,
-            "outcome": outcome,
-            "status": status or (answer.status if answer else None),
-            "code": code,
-            "detail": detail or (refusal.message if refusal else None),
-        }
+        plan, record = item.plan, item.record
+        return self._session.entry(
+            {"table_name": record.table, "external_id": record.external_id, "company_domain": record.domain},
+            operation or (plan.operation if plan and plan.operation != "unchanged" else "read"),
+            outcome,
+            fields={n: list(c) for n, c in plan.changes.items()} if changes and plan else None,
+            status=status or (answer.status if answer else None),
+            code=code,
+            detail=detail or (refusal.message if refusal else None),
+        )
 
     def _flush_into(self, result: ChunkResult) -> None:
         """Write what earlier steps left before a new attempt is marked, so that the audit stays in order."""
@@ -333,8 +312,8 @@ class Book:
             self._write(connection, result)
 
     def _write(self, connection: Connection, result: ChunkResult) -> None:
-        runs.renew_lease(connection, LEASE, self._token, LEASE_SECONDS)
-        crm.save(connection, [{**row, "lease_token": self._token} for row in result.touched.values()])
+        self._session.renew(connection)
+        crm.save(connection, [{**row, "lease_token": self._session.token} for row in result.touched.values()])
         crm.audit(connection, result.entries)
         leads.refresh_crm_states(connection, (row["company_domain"] for row in result.touched.values()))
         result.changed.update(row["company_domain"] for row in result.touched.values())

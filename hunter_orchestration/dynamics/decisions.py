@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hunter_orchestration.dynamics.book import LEASE
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.items import Held
 from hunter_orchestration.dynamics.mapping import TABLES
-from hunter_orchestration.dynamics.preflight import Organisation
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, UnreachableError
 from hunter_orchestration.dynamics.search import CrmRow, by_ids
-from hunter_orchestration.dynamics.stage import working
+from hunter_orchestration.dynamics.session import Session, audit_entry, opened
 from hunter_orchestration.dynamics.values import hash_of
 from hunter_orchestration.errors import HunterError, PermanentError
 from hunter_orchestration.settings import Settings
@@ -56,7 +54,10 @@ def resolve_conflict(
             next_attempt_at=None, changed_at=utc_now(), wanted_hash=None,
         )  # fmt: skip
         crm.save(connection, [record])
-        crm.audit(connection, [_entry(record, actor, "choose", "confirmed", f"chosen: {crm_id or 'a new record'}")])
+        crm.audit(
+            connection,
+            [audit_entry(record, actor, "choose", "confirmed", detail=f"chosen: {crm_id or 'a new record'}")],
+        )
         crm.mark_due(connection, [record["company_domain"]])
         leads.refresh_crm_states(connection, [record["company_domain"]])
     return record
@@ -89,7 +90,7 @@ def recreate(store: Store, table: str, external_id: str, *, actor: str) -> dict[
             changed_at=utc_now(),
         )  # fmt: skip
         crm.save(connection, [record])
-        crm.audit(connection, [_entry(record, actor, "recreate", "confirmed", "asked for again")])
+        crm.audit(connection, [audit_entry(record, actor, "recreate", "confirmed", detail="asked for again")])
         crm.mark_due(connection, [record["company_domain"]])
         leads.refresh_crm_states(connection, [record["company_domain"]])
     return record
@@ -104,11 +105,11 @@ def qualify(
     Raises:
         NoSuchRecordError, NotPossibleError: not in the CRM, or closed. As ``stage.push`` for the organisation.
     """
-    with working(store, settings, actor, None, client) as (crm_client, organisation, token):
+    with opened(store, settings, actor=actor, client=client) as session:
         lead = _in_crm(store, "lead", domain)
-        row = _row(crm_client, organisation, "lead", lead)
+        row = _row(session, "lead", lead)
         if row.statecode == 1:
-            return _learn(store, organisation, "lead", lead, row, token, actor, "qualify", "recovered")
+            return _learn(session, "lead", lead, row, "qualify", "recovered")
         if row.statecode:
             raise NotPossibleError(f"The lead {domain} is closed in the CRM.", "Reopen it there first.")
         with store.read() as connection:
@@ -125,13 +126,12 @@ def qualify(
         if held["account"]:
             account = {"@odata.type": "Microsoft.Dynamics.CRM.account", "accountid": held["account"][0]["crm_id"]}
             body["OpportunityCustomerId"] = account
-        entity_set = organisation.metadata.tables["lead"].entity_set
-        _act(store, crm_client, f"{entity_set}({row.id})/Microsoft.Dynamics.CRM.QualifyLead", body, lead, actor,
-             "qualify")  # fmt: skip
-        row = _row(crm_client, organisation, "lead", lead)
+        entity_set = session.organisation.metadata.tables["lead"].entity_set
+        _act(session, f"{entity_set}({row.id})/Microsoft.Dynamics.CRM.QualifyLead", body, lead, "qualify")
+        row = _row(session, "lead", lead)
         if row.statecode != 1:
             raise UnreachableError(f"The lead {domain} is not qualified in the CRM.", "Try again.")
-        return _learn(store, organisation, "lead", lead, row, token, actor, "qualify", "confirmed")
+        return _learn(session, "lead", lead, row, "qualify", "confirmed")
 
 
 def close_opportunity(
@@ -149,15 +149,15 @@ def close_opportunity(
     Raises:
         NoSuchRecordError, NotPossibleError: not in the CRM, or closed the other way.
     """
-    with working(store, settings, actor, None, client) as (crm_client, organisation, token):
+    with opened(store, settings, actor=actor, client=client) as session:
         record = _in_crm(store, "opportunity", referral_id)
-        row = _row(crm_client, organisation, "opportunity", record)
+        row = _row(session, "opportunity", record)
         operation, wanted = ("won", 1) if won else ("lost", 2)
         if row.statecode == wanted:
-            return _learn(store, organisation, "opportunity", record, row, token, actor, operation, "recovered")
+            return _learn(session, "opportunity", record, row, operation, "recovered")
         if row.statecode:
             raise NotPossibleError(f"The opportunity {referral_id} is closed in the CRM.", "Reopen it there first.")
-        entity_set = organisation.metadata.tables["opportunity"].entity_set
+        entity_set = session.organisation.metadata.tables["opportunity"].entity_set
         body = {
             "Status": _WON if won else _CANCELED,
             "OpportunityClose": {
@@ -166,11 +166,11 @@ def close_opportunity(
             },
         }
         name = "WinOpportunity" if won else "LoseOpportunity"
-        _act(store, crm_client, name, body, record, actor, operation)
-        row = _row(crm_client, organisation, "opportunity", record)
+        _act(session, name, body, record, operation)
+        row = _row(session, "opportunity", record)
         if row.statecode != wanted:
             raise UnreachableError(f"The opportunity {referral_id} is still open in the CRM.", "Try again.")
-        return _learn(store, organisation, "opportunity", record, row, token, actor, operation, "confirmed")
+        return _learn(session, "opportunity", record, row, operation, "confirmed")
 
 
 def merge_accounts(
@@ -182,11 +182,11 @@ def merge_accounts(
     Raises:
         NoSuchRecordError, NotPossibleError: one is not in the CRM, or they are one already.
     """
-    with working(store, settings, actor, None, client) as (crm_client, organisation, token):
+    with opened(store, settings, actor=actor, client=client) as session:
         record, target = _in_crm(store, "account", loser), _in_crm(store, "account", winner)
         if record["crm_id"] == target["crm_id"]:
             return record
-        row = _row(crm_client, organisation, "account", record)
+        row = _row(session, "account", record)
         if row.master is None:
             kind = {"@odata.type": "Microsoft.Dynamics.CRM.account"}
             body = {
@@ -194,64 +194,48 @@ def merge_accounts(
                 "Subordinate": {**kind, "accountid": record["crm_id"]},
                 "PerformParentingChecks": False,
             }
-            _act(store, crm_client, "Merge", body, record, actor, "merge")
-            row = _row(crm_client, organisation, "account", record)
+            _act(session, "Merge", body, record, "merge")
+            row = _row(session, "account", record)
         if row.master != target["crm_id"]:
             raise UnreachableError(f"The account {loser} is not merged in the CRM.", "Try again.")
         record.update(state="skipped", error_code="merged_in_crm", error=None, fix="merged_in_crm")
-        found = _row(crm_client, organisation, "account", target)
-        result = _learn(store, organisation, "account", record, found, token, actor, "merge", "confirmed")
+        found = _row(session, "account", target)
+        result = _learn(session, "account", record, found, "merge", "confirmed")
         with store.write() as connection:
             crm.mark_due(connection, [loser, winner])
         return result
 
 
-def _act(
-    store: Store,
-    client: DataverseClient,
-    path: str,
-    body: Mapping[str, Any],
-    record: Mapping[str, Any],
-    actor: str,
-    operation: str,
-) -> None:
+def _act(session: Session, path: str, body: Mapping[str, Any], record: Mapping[str, Any], operation: str) -> None:
     """One action, audited before it is sent. A lost answer is left to the caller, who looks at the row."""
-    with store.write() as connection:
-        crm.audit(connection, [_entry(record, actor, operation, "sent")])
+
+    def audited(outcome: str, detail: str | None = None, **more: Any) -> None:
+        with session.store.write() as connection:
+            crm.audit(connection, [session.entry(record, operation, outcome, detail=detail, **more)])
+
+    audited("sent")
     try:
-        client.post(path, body)
+        session.client.post(path, body)
     except CrmRefusedError as error:
-        with store.write() as connection:
-            entry = _entry(record, actor, operation, "rejected", error.refusal.message)
-            crm.audit(connection, [{**entry, "code": error.refusal.code, "status": error.refusal.status}])
+        audited("rejected", error.refusal.message, code=error.refusal.code, status=error.refusal.status)
         raise
     except UnreachableError:
-        with store.write() as connection:
-            crm.audit(connection, [_entry(record, actor, operation, "unknown", "no answer; the row was looked at")])
+        audited("unknown", "no answer; the row was looked at")
     except HunterError as error:
-        with store.write() as connection:
-            crm.audit(connection, [_entry(record, actor, operation, "deferred", error.message)])
+        audited("deferred", error.message)
         raise
 
 
 def _learn(
-    store: Store,
-    organisation: Organisation,
-    table: str,
-    record: dict[str, Any],
-    row: CrmRow,
-    token: int,
-    actor: str,
-    operation: str,
-    outcome: str,
+    session: Session, table: str, record: dict[str, Any], row: CrmRow, operation: str, outcome: str
 ) -> dict[str, Any]:
-    held = Held.from_row(organisation.renderers[table], row, record["external_id"], record["observed"])
+    held = Held.from_row(session.organisation.renderers[table], row, record["external_id"], record["observed"])
     record.update(held.ledger_values(table))
-    record.update(changed_at=utc_now(), lease_token=token, synced_at=utc_now())
-    with store.write() as connection:
-        runs.renew_lease(connection, LEASE, token)
+    record.update(changed_at=utc_now(), lease_token=session.token, synced_at=utc_now())
+    with session.store.write() as connection:
+        session.renew(connection)
         crm.save(connection, [record])
-        crm.audit(connection, [_entry(record, actor, operation, outcome)])
+        crm.audit(connection, [session.entry(record, operation, outcome)])
         leads.refresh_crm_states(connection, [record["company_domain"]])
         runs.emit(connection, "leads_changed", record["company_domain"], {"count": 1})
     return record
@@ -271,18 +255,8 @@ def _in_crm(store: Store, table: str, external_id: str) -> dict[str, Any]:
     return record
 
 
-def _row(client: DataverseClient, organisation: Organisation, table: str, record: Mapping[str, Any]) -> CrmRow:
-    row = by_ids(client, organisation.renderers[table], [record["crm_id"]]).get(record["crm_id"])
+def _row(session: Session, table: str, record: Mapping[str, Any]) -> CrmRow:
+    row = by_ids(session.client, session.organisation.renderers[table], [record["crm_id"]]).get(record["crm_id"])
     if row is None:
         raise NoSuchRecordError(f"The {table} {record['external_id']} was deleted in the CRM.", "Pull, then decide.")
     return row
-
-
-def _entry(
-    record: Mapping[str, Any], actor: str, operation: str, outcome: str, detail: str | None = None
-) -> dict[str, Any]:
-    return {
-        "at": utc_now(), "actor": actor, "run_id": None, "table_name": record["table_name"],
-        "external_id": record["external_id"], "company_domain": record["company_domain"], "operation": operation,
-        "fields": None, "outcome": outcome, "status": None, "code": None, "detail": detail,
-    }  # fmt: skip

@@ -11,20 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hunter_orchestration import crash_points
-from hunter_orchestration.dynamics.book import LEASE, LEASE_SECONDS
-from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.items import Held
 from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.plan import crm_state, still_ours
-from hunter_orchestration.dynamics.preflight import Organisation
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, UnreachableError
 from hunter_orchestration.dynamics.search import CrmRow, by_ids, row_of, select_of
+from hunter_orchestration.dynamics.session import SOURCE, Session
 from hunter_orchestration.dynamics.values import hash_of, same
-from hunter_orchestration.store import Connection, Store, crm, leads, runs
+from hunter_orchestration.store import Connection, crm, leads, runs
 from hunter_orchestration.store.upsert import chunks
-from hunter_orchestration.store.work import Progress, utc_now
+from hunter_orchestration.store.work import utc_now
 
-SOURCE = "dynamics"
 _PAGE = 5000
 _TRACK = {"Prefer": f"odata.track-changes,odata.maxpagesize={_PAGE}"}
 _ENDS = ("qualified", "disqualified", "won", "lost", "inactive")
@@ -44,31 +41,12 @@ class PullCounts:
 
 
 class Pull:
-    """One run of pulling.
+    """One run of pulling."""
 
-    Args:
-        token: fencing token of the lease.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        client: DataverseClient,
-        organisation: Organisation,
-        *,
-        token: int,
-        actor: str,
-        run_id: str | None,
-        progress: Progress | None = None,
-    ) -> None:
-        self.store = store
-        self.client = client
-        self.organisation = organisation
+    def __init__(self, session: Session) -> None:
+        self.store, self.client, self.organisation = session.store, session.client, session.organisation
         self.result = PullCounts()
-        self._token = token
-        self._actor = actor
-        self._run_id = run_id
-        self._progress = progress
+        self._session = session
         self._owners: dict[str, str] = {}
 
     def run(self) -> PullCounts:
@@ -121,8 +99,7 @@ class Pull:
                 gone += self._missed(table, seen)
             self._store(table, rows, gone, scope, delta)
             self.result.add("read", len(rows) + len(gone))
-            if self._progress is not None:
-                self._progress(self.result.counts["read"], None)
+            self._session.report(self.result.counts["read"])
 
     def _missed(self, table: str, seen: set[str]) -> list[str]:
         with self.store.read() as connection:
@@ -152,7 +129,7 @@ class Pull:
                     self._changed(table, record, found[crm_id], touched, entries, due)
         domains = {record["company_domain"] for record in touched}
         with self.store.write() as connection:
-            runs.renew_lease(connection, LEASE, self._token, LEASE_SECONDS)
+            self._session.renew(connection)
             crm.save(connection, touched)
             crm.audit(connection, entries)
             crm.mark_due(connection, due)
@@ -186,7 +163,7 @@ class Pull:
             edits["ownerid"] = [record["crm_owner"], owner]
         record.update(held.ledger_values(table))
         record.update(acknowledged=acknowledged, acknowledged_hash=hash_of(acknowledged), crm_owner=owner,
-                      changed_at=utc_now(), lease_token=self._token)  # fmt: skip
+                      changed_at=utc_now(), lease_token=self._session.token)  # fmt: skip
         wanted = record["wanted"] or {}
         if record["state"] == "deleted_in_crm":
             record.update(state="pending", error_code=None, error=None, fix=None)
@@ -233,7 +210,9 @@ class Pull:
         entries.append(self._entry(record, {"crm_id": [row.id, master.id]}, "merged in the CRM"))
         held = Held.from_row(self.organisation.renderers[table], master, record["external_id"], followed=True)
         record.update(held.ledger_values(table))
-        record.update(acknowledged={}, acknowledged_hash=hash_of({}), changed_at=utc_now(), lease_token=self._token)
+        record.update(
+            acknowledged={}, acknowledged_hash=hash_of({}), changed_at=utc_now(), lease_token=self._session.token
+        )
         if held.foreign_key:
             record.update(state="skipped", error_code="merged_in_crm", error=None, fix="merged_in_crm")
         due.add(record["company_domain"])
@@ -246,7 +225,7 @@ class Pull:
         self.result.add("changed")
         record.update(state="deleted_in_crm", error_code="deleted_in_crm", fix="recreate_on_demand",
                       error="Somebody deleted this record in the CRM.", next_attempt_at=None, changed_at=utc_now(),
-                      lease_token=self._token)  # fmt: skip
+                      lease_token=self._session.token)  # fmt: skip
         entries.append(self._entry(record, None, "deleted in the CRM"))
         touched.append(record)
 
@@ -280,17 +259,4 @@ class Pull:
                     self._owners.update({str(r[column]): str(r.get(name) or "") for r in page["value"]})
 
     def _entry(self, record: Mapping[str, Any], fields: Any, detail: str) -> dict[str, Any]:
-        return {
-            "at": utc_now(),
-            "actor": "crm",
-            "run_id": self._run_id,
-            "table_name": record["table_name"],
-            "external_id": record["external_id"],
-            "company_domain": record["company_domain"],
-            "operation": "read",
-            "fields": fields,
-            "outcome": "confirmed",
-            "status": None,
-            "code": None,
-            "detail": detail,
-        }
+        return self._session.entry(record, "read", "confirmed", fields=fields, detail=detail, actor="crm")

@@ -13,19 +13,19 @@ from datetime import datetime
 
 from hunter_orchestration import crash_points
 from hunter_orchestration.dynamics.book import LONGEST_DELAY, Book
-from hunter_orchestration.dynamics.client import DataverseClient, KeyValueError, key_address
+from hunter_orchestration.dynamics.client import KeyValueError, key_address
 from hunter_orchestration.dynamics.descriptions import Descriptions
 from hunter_orchestration.dynamics.items import ChunkResult, Held, Item, Result
 from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.plan import plan_create, plan_existing, still_ours
-from hunter_orchestration.dynamics.preflight import Organisation
 from hunter_orchestration.dynamics.records import build
 from hunter_orchestration.dynamics.refusals import SignInError, ThrottledError, UnreachableError
 from hunter_orchestration.dynamics.search import KEY, by_ids, by_keys, by_match, candidate
 from hunter_orchestration.dynamics.sending import Sender
+from hunter_orchestration.dynamics.session import Session
 from hunter_orchestration.dynamics.values import FieldError, hash_of
 from hunter_orchestration.errors import HunterError
-from hunter_orchestration.store import Store, crm
+from hunter_orchestration.store import crm
 from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import utc_now
 
@@ -36,32 +36,23 @@ class Push:
     """One run of pushing.
 
     Args:
-        token: fencing token of the lease.
-        actor: who asked, for the audit.
         force: try rejected records again although nothing about them changed.
         dry_run: plan only; nothing is marked, sent or written.
     """
 
     def __init__(
         self,
-        store: Store,
-        client: DataverseClient,
-        organisation: Organisation,
+        session: Session,
         descriptions: Descriptions,
         *,
-        token: int,
-        actor: str,
-        run_id: str | None,
         batch_size: int,
         concurrency: int,
         force: bool = False,
         dry_run: bool = False,
     ) -> None:
-        self.store = store
-        self.client = client
-        self.organisation = organisation
+        self.store, self.client, self.organisation = session.store, session.client, session.organisation
+        self.book = Book(session, dry_run=dry_run)
         self._descriptions = descriptions
-        self.book = Book(store, organisation, token=token, actor=actor, run_id=run_id, dry_run=dry_run)
         self._batch_size = batch_size
         self._concurrency = concurrency
         self._force = force

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from hunter_orchestration.dynamics.book import LEASE, LEASE_SECONDS
-from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.items import Held
 from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.plan import still_ours
-from hunter_orchestration.dynamics.preflight import Organisation
 from hunter_orchestration.dynamics.search import KEY, CrmRow, by_ids, row_of, select_of
+from hunter_orchestration.dynamics.session import Session
 from hunter_orchestration.dynamics.values import hash_of, same
-from hunter_orchestration.store import Store, crm, leads, runs
-from hunter_orchestration.store.work import Progress, StageResult, utc_now
+from hunter_orchestration.store import crm, leads
+from hunter_orchestration.store.work import StageResult, utc_now
 
 _PAGE = {"Prefer": "odata.maxpagesize=5000"}
 _KEPT = 10_000
@@ -23,30 +21,11 @@ _SHOWN = 50
 
 
 class Reconcile:
-    """One comparison.
+    """One comparison."""
 
-    Args:
-        token: fencing token of the lease.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        client: DataverseClient,
-        organisation: Organisation,
-        *,
-        token: int,
-        actor: str,
-        run_id: str | None,
-        progress: Progress | None = None,
-    ) -> None:
-        self.store = store
-        self.client = client
-        self.organisation = organisation
-        self._token = token
-        self._actor = actor
-        self._run_id = run_id
-        self._progress = progress
+    def __init__(self, session: Session) -> None:
+        self.store, self.client, self.organisation = session.store, session.client, session.organisation
+        self._session = session
         self._differences: list[dict[str, Any]] = []
         self._touched: dict[tuple[str, str], dict[str, Any]] = {}
         self._due: set[str] = set()
@@ -57,16 +36,18 @@ class Reconcile:
         result = StageResult(counts=dict.fromkeys(("claimed", "found", "matching", "differences", "mended"), 0))
         for table in TABLES:
             self._table(table, result, utc_now())
-            if self._progress is not None:
-                self._progress(result.counts["claimed"], None)
+            self._session.report(result.counts["claimed"])
         result.counts["differences"] = len(self._differences)
         kept = self._differences[:_KEPT]
         with self.store.write() as connection:
-            runs.renew_lease(connection, LEASE, self._token, LEASE_SECONDS)
+            self._session.renew(connection)
             if mend and self._differences:
                 crm.save(connection, list(self._touched.values()))
                 crm.mark_due(connection, self._due)
-                crm.audit(connection, [self._entry(row) for row in self._touched.values()])
+                words = "the ledger was corrected to what the CRM holds"
+                crm.audit(connection, [
+                    self._session.entry(row, "read", "confirmed", detail=words) for row in self._touched.values()
+                ])  # fmt: skip
                 leads.refresh_crm_states(connection, {row["company_domain"] for row in self._touched.values()})
                 result.counts["mended"] = len(self._differences)
                 kept = []
@@ -125,7 +106,7 @@ class Reconcile:
 
     def _holds(self, table: str, claim: dict[str, Any], row: CrmRow | None, now: datetime) -> bool:
         external_id, domain = claim["external_id"], claim["company_domain"]
-        claim.update(lease_token=self._token, changed_at=now)
+        claim.update(lease_token=self._session.token, changed_at=now)
         if row is None:
             self._differ(now, table, external_id, domain, "missing", None, claim["crm_id"], None)
             claim.update(state="deleted_in_crm", error_code="deleted_in_crm", fix="recreate_on_demand",
@@ -168,11 +149,3 @@ class Reconcile:
             {"found_at": now, "table_name": table, "external_id": external_id, "company_domain": domain, "kind": kind,
              "field": name, "claimed": claimed, "found": found}
         )  # fmt: skip
-
-    def _entry(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "at": utc_now(), "actor": self._actor, "run_id": self._run_id, "table_name": row["table_name"],
-            "external_id": row["external_id"], "company_domain": row["company_domain"], "operation": "read",
-            "fields": None, "outcome": "confirmed", "status": None, "code": None,
-            "detail": "the ledger was corrected to what the CRM holds",
-        }  # fmt: skip

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from hunter_orchestration.dynamics.book import LEASE, LEASE_SECONDS
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.descriptions import Descriptions
 from hunter_orchestration.dynamics.mapping import LoadedMapping, load_mapping
-from hunter_orchestration.dynamics.preflight import Organisation, prepare
+from hunter_orchestration.dynamics.preflight import Organisation
 from hunter_orchestration.dynamics.pull import Pull
 from hunter_orchestration.dynamics.push import Push
 from hunter_orchestration.dynamics.reconcile import Reconcile
 from hunter_orchestration.dynamics.refusals import DynamicsOffError, ThrottledError
-from hunter_orchestration.errors import HunterError
+from hunter_orchestration.dynamics.session import SOURCE, connected, held_until, hold, opened
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Store, crm, runs
 from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import Progress, StageResult, Window, utc_now
 
-SOURCE = "dynamics"
 _TEXTS = "texts"
+__all__ = ["SOURCE", "connected", "plan", "pull", "push", "reconcile"]
+
 _CHUNK = 1000
 _SHOWN = 50
 _PLANNED = 1000
@@ -68,13 +65,14 @@ def push(
     descriptions = Descriptions(loaded.mapping, settings)
     if _nothing_to_do(store, loaded, descriptions, window, domains, result):
         return result
-    with working(store, settings, actor, run_id, client, lease=not dry_run) as (open_client, organisation, token):
+    with opened(
+        store, settings, actor=actor, run_id=run_id, progress=progress, client=client, loaded=loaded, lease=not dry_run
+    ) as session:
         if not dry_run:
-            _note_changes(store, organisation, descriptions)
+            _note_changes(store, session.organisation, descriptions)
         work = Push(
-            store, open_client, organisation, descriptions, token=token, actor=actor, run_id=run_id,
-            batch_size=settings.dynamics_batch_size, concurrency=settings.dynamics_concurrency, force=force,
-            dry_run=dry_run,
+            session, descriptions, batch_size=settings.dynamics_batch_size, concurrency=settings.dynamics_concurrency,
+            force=force, dry_run=dry_run,
         )  # fmt: skip
         total = len(domains) if domains is not None else _count(store, window)
         surprises: list[dict[str, Any]] = []
@@ -90,17 +88,16 @@ def push(
             plan += chunk.plan[: max(0, plan_limit - len(plan))]
             done += len(some)
             result.add("companies", len(some))
-            if progress is not None:
-                progress(done, total)
+            session.report(done, total)
             if work.stopped is not None:
                 break
         result.counts["picked"] = planned if dry_run else sum(result.counts.get(name, 0) for name in OUTCOMES)
-        result.facts |= _facts(open_client, result)
+        result.facts |= _facts(session.client, result)
         result.facts["plan_differences"] = {"count": unexpected, "sample": surprises}
         if dry_run:
             result.facts["plan"] = plan
         if isinstance(work.stopped, ThrottledError):
-            _hold(store, work.stopped)
+            hold(store, work.stopped)
             result.facts["throttled"] = work.stopped.message
         elif work.stopped is not None:
             raise work.stopped
@@ -141,11 +138,9 @@ def pull(
     Raises:
         As ``push``; ThrottledError when the organisation asks to wait.
     """
-    with working(store, settings, actor, run_id, client) as (open_client, organisation, token):
-        found = Pull(
-            store, open_client, organisation, token=token, actor=actor, run_id=run_id, progress=progress
-        ).run()  # fmt: skip
-        facts = {"full_read": found.full_read, "kept_by_crm": found.kept_by_crm, "requests": open_client.requests}
+    with opened(store, settings, actor=actor, run_id=run_id, progress=progress, client=client) as session:
+        found = Pull(session).run()
+        facts = {"full_read": found.full_read, "kept_by_crm": found.kept_by_crm, "requests": session.client.requests}
         return StageResult(counts=found.counts, facts=facts)
 
 
@@ -165,59 +160,10 @@ def reconcile(
     Raises:
         As ``pull``.
     """
-    with working(store, settings, actor, run_id, client) as (open_client, organisation, token):
-        result = Reconcile(
-            store, open_client, organisation, token=token, actor=actor, run_id=run_id, progress=progress
-        ).run(mend=mend)  # fmt: skip
-        result.facts["requests"] = open_client.requests
+    with opened(store, settings, actor=actor, run_id=run_id, progress=progress, client=client) as session:
+        result = Reconcile(session).run(mend=mend)
+        result.facts["requests"] = session.client.requests
         return result
-
-
-def connected(settings: Settings, client: DataverseClient | None = None) -> DataverseClient:
-    """A client for the configured organisation.
-
-    Raises:
-        DynamicsOffError, NotReadyError: Dynamics is off, or its address is wrong.
-    """
-    if not settings.dynamics_enabled:
-        raise DynamicsOffError
-    return client if client is not None else DataverseClient(settings)
-
-
-@contextmanager
-def working(
-    store: Store,
-    settings: Settings,
-    actor: str,
-    run_id: str | None,
-    client: DataverseClient | None,
-    *,
-    lease: bool = True,
-) -> Iterator[tuple[DataverseClient, Organisation, int]]:
-    """The client, the organisation checked, and the lease; the mapping is read before anything is asked."""
-    open_client = connected(settings, client)
-    try:
-        loaded = load_mapping(settings.mapping_file)
-        _respect_hold(store)
-        owner = run_id or f"{actor} on {socket.gethostname()}:{os.getpid()}"
-        token = runs.acquire_lease(store, LEASE, owner, LEASE_SECONDS) if lease else 0
-        try:
-            with store.read() as connection:
-                known = runs.read_watermark(connection, SOURCE, "organisation")
-            organisation = prepare(open_client, loaded, known)
-            if known is None and lease:
-                with store.write() as connection:
-                    runs.write_watermark(connection, SOURCE, "organisation", organisation.id)
-            yield open_client, organisation, token
-        except ThrottledError as error:
-            _hold(store, error)
-            raise
-        finally:
-            if lease:
-                runs.release_lease(store, LEASE, token)
-    finally:
-        if client is None:
-            open_client.close()
 
 
 def _nothing_to_do(
@@ -229,17 +175,16 @@ def _nothing_to_do(
     result: StageResult,
 ) -> bool:
     """Nobody is asked anything when nothing is due, or while the organisation's last Retry-After runs."""
-    now = utc_now()
+    now, held = utc_now(), held_until(store)
     with store.read() as connection:
-        held = runs.read_watermark(connection, SOURCE, "not_before")
         mapping = runs.read_watermark(connection, SOURCE, "mapping")
         texts = runs.read_watermark(connection, SOURCE, _TEXTS)
         rows = len(domains) if domains is not None else crm.count_due(connection, now, window)
         # Rejected records wait for the organisation's definitions too, and only it can tell whether those changed.
         rejected = domains is None and not rows and crm.any_in_state(connection, "rejected")
-    if held is not None and datetime.fromisoformat(held) > now:
+    if held is not None and held > now:
         result.counts["picked"] = 0
-        result.facts["throttled"] = f"Dynamics asked to be left alone until {held}."
+        result.facts["throttled"] = f"Dynamics asked to be left alone until {held.isoformat()}."
         return True
     changed = mapping is not None and not mapping.startswith(f"{loaded.digest}.")
     changed = changed or (texts is not None and texts != descriptions.digest)
@@ -296,21 +241,3 @@ def _facts(client: DataverseClient, result: StageResult) -> dict[str, Any]:
         "limits": {"throttled": client.pace.throttled, "waited_seconds": round(client.pace.waited, 1),
                    "requests_in_window": client.pace.in_window},
     }  # fmt: skip
-
-
-def _respect_hold(store: Store) -> None:
-    """Raises ThrottledError while the organisation's last Retry-After runs: nobody asks it anything meanwhile."""
-    with store.read() as connection:
-        held = runs.read_watermark(connection, SOURCE, "not_before")
-    left = (datetime.fromisoformat(held) - utc_now()).total_seconds() if held is not None else 0.0
-    if left > 0:
-        raise ThrottledError(
-            f"Dynamics asked to be left alone for {left:.0f} more seconds.", "Try again then.", retry_after=left
-        )
-
-
-def _hold(store: Store, error: HunterError) -> None:
-    seconds = getattr(error, "retry_after", None) or 60.0
-    with store.write() as connection:
-        until = utc_now() + timedelta(seconds=seconds)
-        runs.write_watermark(connection, SOURCE, "not_before", until.isoformat())

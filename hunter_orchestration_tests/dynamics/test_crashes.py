@@ -6,18 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from sqlalchemy import func, select
 
-from hunter_orchestration.dynamics.book import LEASE
 from hunter_orchestration.dynamics.descriptions import Descriptions
 from hunter_orchestration.dynamics.mapping import load_mapping
 from hunter_orchestration.dynamics.preflight import prepare
 from hunter_orchestration.dynamics.push import Push
+from hunter_orchestration.dynamics.session import LEASE, LEASE_SECONDS, Session, beating
 from hunter_orchestration.store import crm, runs
 from hunter_orchestration.store.tables.crm import crm_audit
 from hunter_orchestration.store.tables.leads import leads
+from hunter_orchestration.store.work import utc_now
 from hunter_orchestration_tests.dynamics.world import World, add_companies, change_company, domain_of, world_in
 
 _COMMAND = "from hunter_orchestration.cli import main; main()"
@@ -135,8 +137,8 @@ def test_a_process_that_wakes_after_its_lease_ended_writes_nothing(both: World) 
         organisation = prepare(client, load_mapping(None))
         descriptions = Descriptions(organisation.mapping.mapping, both.settings)
         awake = runs.acquire_lease(both.store, LEASE, "awake")
-        push = Push(both.store, client, organisation, descriptions, token=asleep, actor="x", run_id="asleep",
-                    batch_size=10, concurrency=1)  # fmt: skip
+        session = Session(both.store, client, organisation, asleep, actor="x", run_id="asleep")
+        push = Push(session, descriptions, batch_size=10, concurrency=1)
         with pytest.raises(runs.LeaseLostError):
             push.run_chunk([domain_of(i) for i in range(3)])
     assert both.sales.keyed("account") == {}
@@ -159,3 +161,34 @@ def test_a_late_writer_does_not_undo_what_the_next_one_wrote(world: World) -> No
     with world.store.write() as connection:
         crm.save(connection, [{**stale, "state": "rejected"}])
     assert world.record("account", domain) == newest
+
+
+def test_a_killed_push_keeps_the_next_one_waiting_for_no_longer_than_its_short_lease(world: World) -> None:
+    add_companies(world.store, [1])
+    assert LEASE_SECONDS <= 60
+    runs.acquire_lease(world.store, LEASE, "killed", LEASE_SECONDS)
+    with pytest.raises(runs.LeaseHeldError) as caught:
+        world.push(run_id="run-2")
+    left = (caught.value.until - utc_now()).total_seconds()
+    assert 0 < left <= LEASE_SECONDS
+
+
+def test_a_run_that_works_for_longer_than_its_lease_keeps_it(both: World) -> None:
+    token = runs.acquire_lease(both.store, LEASE, "long", 0.4)
+    with beating(both.store, token, 0.4):
+        time.sleep(1.0)
+        with pytest.raises(runs.LeaseHeldError):
+            runs.acquire_lease(both.store, LEASE, "other", 0.4)
+    time.sleep(0.5)
+    assert runs.acquire_lease(both.store, LEASE, "other", 0.4) == token + 1
+
+
+def test_a_heartbeat_takes_no_lease_back_that_went_to_another_run(both: World) -> None:
+    asleep = runs.acquire_lease(both.store, LEASE, "asleep", seconds=-1)
+    awake = runs.acquire_lease(both.store, LEASE, "awake", seconds=-1)
+    with beating(both.store, asleep, 0.03):
+        time.sleep(0.15)
+    # Had the sleeper beaten for another's lease, it would be running now.
+    assert runs.acquire_lease(both.store, LEASE, "third") == awake + 1
+    with pytest.raises(runs.LeaseLostError), both.store.write() as connection:
+        runs.renew_lease(connection, LEASE, asleep)
