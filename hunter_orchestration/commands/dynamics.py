@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     _organisation(dynamics)
     _sync(dynamics)
     _people(dynamics)
+    _closing(dynamics)
     app.add_typer(dynamics)
 
 
@@ -231,15 +232,23 @@ def _people(app: typer.Typer) -> None:
             _rows(rows, columns | {"candidates": "Candidates"}, as_json)
 
     @app.command()
-    def audit(domain: Annotated[str | None, typer.Option("--domain", "-d")] = None, since: _Since = None) -> None:
-        """Export the audit of every attempt, a JSON line each."""
+    def audit(
+        domain: Annotated[str | None, typer.Option("--domain", "-d")] = None,
+        table: Annotated[str | None, typer.Option(help="account, contact, lead or opportunity.")] = None,
+        outcome: Annotated[
+            str | None, typer.Option(help="sent, confirmed, recovered, rejected, deferred or unknown.")
+        ] = None,
+        since: _Since = None,
+    ) -> None:
+        """Export the audit of every attempt on every company, a JSON line each."""
         with errors_told():
             from hunter_orchestration.store import crm
 
             store, after = opened_store(), 0
+            chosen: dict[str, Any] = {"domain": domain, "table": table, "outcome": outcome, "since": _utc(since)}
             while True:
                 with store.read() as connection:
-                    entries = crm.audit_entries(connection, domain=domain, since=_utc(since), after=after)
+                    entries = crm.audit_entries(connection, after=after, **chosen)
                 if not entries:
                     return
                 for entry in entries:
@@ -267,6 +276,38 @@ def _people(app: typer.Typer) -> None:
             settings = load_settings()
             row = decisions.merge_accounts(opened_store(settings), settings, loser, winner, actor=_actor())
             _rows([row], {"external_id": "Account", "state": "State", "crm_id": "Id"}, as_json)
+
+
+def _closing(app: typer.Typer) -> None:
+    def close(referral: str, won: bool, reason: str, as_json: bool) -> None:
+        with errors_told():
+            from hunter_orchestration.dynamics import decisions
+            from hunter_orchestration.settings import load_settings
+
+            settings = load_settings()
+            row = decisions.close_opportunity(
+                opened_store(settings), settings, referral, won=won, reason=reason, actor=_actor()
+            )
+            _rows([row], {"external_id": "Opportunity", "crm_state": "State", "crm_id": "Id"}, as_json)
+
+    @app.command()
+    def win(referral: str, reason: Annotated[str, typer.Option()] = "", as_json: _Json = False) -> None:
+        """Close a referral's opportunity in the CRM as won."""
+        close(referral, True, reason, as_json)
+
+    @app.command()
+    def lose(referral: str, reason: Annotated[str, typer.Option()] = "", as_json: _Json = False) -> None:
+        """Close a referral's opportunity in the CRM as lost."""
+        close(referral, False, reason, as_json)
+
+    @app.command()
+    def recreate(table: str, key: str, as_json: _Json = False) -> None:
+        """Have the next push make a record again that somebody deleted in the CRM."""
+        with errors_told():
+            from hunter_orchestration.dynamics import decisions
+
+            row = decisions.recreate(opened_store(), table, key, actor=_actor())
+            _rows([row], {"table_name": "Table", "external_id": "Key", "state": "State"}, as_json)
 
 
 def _window(since: datetime | None) -> Any:

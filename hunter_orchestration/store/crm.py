@@ -233,17 +233,58 @@ def audit_entries(
     connection: Connection,
     *,
     domain: str | None = None,
+    table: str | None = None,
+    outcome: str | None = None,
+    actor: str | None = None,
     since: datetime | None = None,
+    until: datetime | None = None,
     after: int = 0,
     limit: int = 1000,
 ) -> Sequence[RowMapping]:
     """Audit entries in the order they were written, for export."""
-    query = select(crm_audit).where(crm_audit.c.id > after)
-    if domain is not None:
-        query = query.where(crm_audit.c.company_domain == domain)
-    if since is not None:
-        query = query.where(crm_audit.c.at >= since)
+    query = select(crm_audit).where(crm_audit.c.id > after, *_audited(domain, table, outcome, actor, since, until))
     return connection.execute(query.order_by(crm_audit.c.id).limit(limit)).mappings().all()
+
+
+def audit_before(
+    connection: Connection,
+    *,
+    domain: str | None = None,
+    table: str | None = None,
+    outcome: str | None = None,
+    actor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> Sequence[RowMapping]:
+    """Audit entries newest first, for reading."""
+    query = select(crm_audit).where(*_audited(domain, table, outcome, actor, since, until))
+    if before is not None:
+        query = query.where(crm_audit.c.id < before)
+    return connection.execute(query.order_by(crm_audit.c.id.desc()).limit(limit)).mappings().all()
+
+
+def _audited(
+    domain: str | None,
+    table: str | None,
+    outcome: str | None,
+    actor: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> Iterator[ColumnElement[bool]]:
+    for column, value in (
+        (crm_audit.c.company_domain, domain),
+        (crm_audit.c.table_name, table),
+        (crm_audit.c.outcome, outcome),
+        (crm_audit.c.actor, actor),
+    ):
+        if value is not None:
+            yield column == value
+    if since is not None:
+        yield crm_audit.c.at >= since
+    if until is not None:
+        yield crm_audit.c.at < until
 
 
 def due_stamps(connection: Connection, domains: Sequence[str]) -> dict[str, datetime | None]:

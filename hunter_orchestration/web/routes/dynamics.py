@@ -16,10 +16,14 @@ from hunter_orchestration.web.bulk import BulkWorker
 from hunter_orchestration.web.context import Admin, Context, Hunter, IdempotencyKey, Seller, Viewer, once
 from hunter_orchestration.web.lead_query import LeadFilterQuery
 from hunter_orchestration.web.models import Asked, Domain, Line
-from hunter_orchestration.web.problems import ProblemError, flag_off, not_found
+from hunter_orchestration.web.problems import ProblemError, not_found
+from hunter_orchestration.web.routes import crm_actions, crm_audit
+from hunter_orchestration.web.routes.crm_actions import record_of, switched_on
 from hunter_orchestration.web.routes.leads import known_domain, standing
 
 router = APIRouter(tags=["dynamics"])
+router.include_router(crm_audit.router)
+router.include_router(crm_actions.router)
 
 _MOST_LEADS = 100_000
 _MOST_LISTED = 20_000
@@ -39,6 +43,8 @@ class PlannedChange(BaseModel):
     external_id: str
     operation: str = Field(examples=["update"])
     fields: dict[str, list[Any]] = Field(description="field: [old, new]")
+    kept: dict[str, list[Any]] = Field(default={}, description="What stays the CRM's: field: [theirs, ours]")
+    rewritten: list[str] = Field(default=[], description="Kept fields that the CRM made of what Hunter wrote.")
     reason: str | None = None
 
 
@@ -126,11 +132,6 @@ class DifferenceList(BaseModel):
     next: str | None = None
 
 
-def _on(hunter: Context) -> None:
-    if not hunter.settings.dynamics_enabled:
-        raise flag_off("Dynamics sync", "HUNTER_DYNAMICS_ENABLED")
-
-
 @router.get("/dynamics/status/{domain}", summary="A lead in Dynamics")
 def status(hunter: Hunter, _person: Viewer, domain: str) -> models.DynamicsStatus:
     """State, records with links, every attempt with old and new values, last error with its fix."""
@@ -155,7 +156,7 @@ def push(
     key: IdempotencyKey = None,
 ) -> Any:
     """Push one lead: 202 with a run to follow. With ``dry_run`` 200 with what would be written, field by field."""
-    _on(hunter)
+    switched_on(hunter)
     asked = body or PushBody()
     with hunter.read() as connection:
         known, _merged = standing(connection, domain)
@@ -182,7 +183,7 @@ def bulk_sync(
 ) -> models.Bulk:
     """Queue an action over a list or over everything a filter finds now; follow it at /bulk/{id}."""
     if body.action == "push":
-        _on(hunter)
+        switched_on(hunter)
     response.status_code = 202
 
     def act() -> dict[str, Any]:
@@ -296,7 +297,7 @@ def retry(
     key: IdempotencyKey = None,
 ) -> RetryAnswer:
     """Mark refused records to be tried again, and push them."""
-    _on(hunter)
+    switched_on(hunter)
     asked = body or RetryBody()
     response.status_code = 202
 
@@ -319,19 +320,12 @@ def retry(
 @router.post("/dynamics/conflicts/resolve", summary="Choose the record a conflict means")
 def resolve(hunter: Hunter, person: Seller, body: ResolveBody) -> models.CrmRecord:
     """Tie our record to one of the candidates, or say that it is none of them."""
-    _on(hunter)
-    with hunter.read() as connection:
-        row = lead_details.crm_row(connection, body.table, body.external_id)
-    if row is None:
-        raise not_found(f"{body.table} {body.external_id}")
+    switched_on(hunter)
+    record_of(hunter, body.table, body.external_id)
     decisions.resolve_conflict(
         hunter.store, hunter.settings, body.table, body.external_id, body.crm_id, actor=person.id
     )
-    with hunter.read() as connection:
-        row = lead_details.crm_row(connection, body.table, body.external_id)
-    if row is None:
-        raise not_found(f"{body.table} {body.external_id}")
-    return shapes.crm_record(row, hunter.settings)
+    return record_of(hunter, body.table, body.external_id)
 
 
 @router.get("/dynamics/differences", summary="Where Dynamics holds something else")
@@ -369,7 +363,7 @@ def mend(
     key: IdempotencyKey = None,
 ) -> models.RunAnswer:
     """Push again what Dynamics does not hold as claimed, field rules respected."""
-    _on(hunter)
+    switched_on(hunter)
     response.status_code = 202
 
     def act() -> dict[str, Any]:
@@ -385,7 +379,7 @@ def engine_run(
     hunter: Hunter, person: Seller, what: Literal["pull", "reconcile"], _body: models.Nothing | None = None
 ) -> models.RunAnswer:
     """Read back what changed in Dynamics, or compare all of it with what we claim. Joins a run that is at work."""
-    _on(hunter)
+    switched_on(hunter)
     hunter.limit(person, "sync", 10)
     job = launching.PULL if what == "pull" else launching.RECONCILE
     run, joined = launching.launch_or_join(hunter, person.id, job)
