@@ -1,4 +1,4 @@
-"""What every installation must do, whatever database it stands on: the steps the files of this folder share."""
+"""What every installation must do, whatever it stands on: the tests that the files of this folder share."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def writes(box: RunningSandbox) -> dict[str, Any]:
     return dict(counted)
 
 
-def a_referral_is_seen_by_itself(installation: Installation, box: RunningSandbox) -> str:
+def _a_referral_is_seen_by_itself(installation: Installation, box: RunningSandbox) -> str:
     """Add a referral and touch nothing: the lead is in the API, scored, and its records are in the CRM."""
     until(lambda: installation.get("/runs", limit=5)["items"], SOON, "the first sync, started by the sensor")
     installation.quiet(4 * SOON)
@@ -77,7 +77,7 @@ def a_referral_is_seen_by_itself(installation: Installation, box: RunningSandbox
     return referral
 
 
-def a_change_is_seen_in_both(installation: Installation, box: RunningSandbox, referral: str) -> None:
+def _a_change_is_seen_in_both(installation: Installation, box: RunningSandbox, referral: str) -> None:
     """Change the referral and press "Sync now": the API and the CRM follow."""
     changed = box.referral(referral)["details"] | {"dealValue": SECOND_VALUE}
     box.change_referral(referral, {"details": changed})
@@ -91,7 +91,7 @@ def a_change_is_seen_in_both(installation: Installation, box: RunningSandbox, re
     until(followed, SOON, "the new deal value in the API and in the CRM")
 
 
-def the_next_run_writes_nothing(installation: Installation, box: RunningSandbox) -> None:
+def _the_next_run_writes_nothing(installation: Installation, box: RunningSandbox) -> None:
     """With nothing changed a run of the whole chain sends no write and changes no lead."""
     installation.quiet()
     installation.sync()
@@ -106,7 +106,17 @@ def the_next_run_writes_nothing(installation: Installation, box: RunningSandbox)
     assert not counts["raw_leads"].get("stored"), counts
 
 
-def a_killed_run_is_finished_by_the_next(installation: Installation, box: RunningSandbox) -> None:
+def test_a_referral_travels_by_itself_and_a_repeat_writes_nothing(
+    installation: Installation, box: RunningSandbox
+) -> None:
+    referral = _a_referral_is_seen_by_itself(installation, box)
+    _a_change_is_seen_in_both(installation, box, referral)
+    _the_next_run_writes_nothing(installation, box)
+
+
+def test_a_run_whose_process_was_killed_is_finished_without_a_person(
+    installation: Installation, box: RunningSandbox
+) -> None:
     """kill -9 of the process of a run, while it waits for Partner Center: nobody has to help."""
     installation.quiet()
     referral = add_referral(box, "kesinti.example", "can@kesinti.example")
@@ -128,7 +138,7 @@ CANARY = "canary-8f1c2e-never-shown"
 _TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}")
 
 
-def no_secret_shows(installation: Installation, box: RunningSandbox) -> None:
+def test_no_secret_is_in_any_file_database_or_answer(installation: Installation, box: RunningSandbox) -> None:
     """After runs that went well and one that met broken answers, no secret is in a file, a database or an answer."""
     box.fault("entra", "status", times=2, status=500)
     box.fault("partner_center", "half_body", times=2)

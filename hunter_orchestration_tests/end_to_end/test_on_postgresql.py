@@ -7,20 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from hunter_orchestration.commands.installation import Installation, environment_for, running, until
-from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
+from hunter_orchestration.sandbox.running import RunningSandbox
 from hunter_orchestration_tests.end_to_end import journey
+from hunter_orchestration_tests.end_to_end.journey import (  # noqa: F401  tests of this file's installation too
+    test_a_referral_travels_by_itself_and_a_repeat_writes_nothing,
+    test_a_run_whose_process_was_killed_is_finished_without_a_person,
+    test_no_secret_is_in_any_file_database_or_answer,
+)
 from hunter_orchestration_tests.end_to_end.services import start_one, start_split
 from hunter_orchestration_tests.postgresql import fresh_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[RunningSandbox]:
-    """Microsoft's side, with an organisation that `hunter dynamics setup` has prepared."""
-    with running_sandbox(companies=12) as started:
-        started.call("POST", "/dataverse/prepare", {})
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +31,6 @@ def installation(
         )
         with running(start_split(environment, dagster_url)) as made:
             yield made
-
-
-def test_a_referral_travels_by_itself_and_a_repeat_writes_nothing(
-    installation: Installation, box: RunningSandbox
-) -> None:
-    referral = journey.a_referral_is_seen_by_itself(installation, box)
-    journey.a_change_is_seen_in_both(installation, box, referral)
-    journey.the_next_run_writes_nothing(installation, box)
-
-
-def test_a_run_whose_process_was_killed_is_finished_without_a_person(
-    installation: Installation, box: RunningSandbox
-) -> None:
-    journey.a_killed_run_is_finished_by_the_next(installation, box)
-
-
-def test_no_secret_is_in_any_file_database_or_answer(installation: Installation, box: RunningSandbox) -> None:
-    journey.no_secret_shows(installation, box)
 
 
 def test_a_service_that_was_killed_and_started_again_carries_on(installation: Installation) -> None:

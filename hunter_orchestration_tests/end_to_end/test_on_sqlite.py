@@ -14,18 +14,15 @@ from hunter_orchestration.commands.installation import (
     start_up,
     until,
 )
-from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
+from hunter_orchestration.sandbox.running import RunningSandbox
 from hunter_orchestration_tests.end_to_end import journey
+from hunter_orchestration_tests.end_to_end.journey import (  # noqa: F401  tests of this file's installation too
+    test_a_referral_travels_by_itself_and_a_repeat_writes_nothing,
+    test_a_run_whose_process_was_killed_is_finished_without_a_person,
+    test_no_secret_is_in_any_file_database_or_answer,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[RunningSandbox]:
-    """Microsoft's side, with an organisation that `hunter dynamics setup` has prepared."""
-    with running_sandbox(companies=12) as started:
-        started.call("POST", "/dataverse/prepare", {})
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +36,6 @@ def installation(box: RunningSandbox, home: Path) -> Iterator[Installation]:
     """``hunter up``, answering."""
     with running(start_up(environment_for(box, home, HUNTER_IMPORT_WEBHOOK_SECRET=journey.CANARY))) as made:
         yield made
-
-
-def test_a_referral_travels_by_itself_and_a_repeat_writes_nothing(
-    installation: Installation, box: RunningSandbox
-) -> None:
-    referral = journey.a_referral_is_seen_by_itself(installation, box)
-    journey.a_change_is_seen_in_both(installation, box, referral)
-    journey.the_next_run_writes_nothing(installation, box)
-
-
-def test_a_run_whose_process_was_killed_is_finished_without_a_person(
-    installation: Installation, box: RunningSandbox
-) -> None:
-    journey.a_killed_run_is_finished_by_the_next(installation, box)
-
-
-def test_no_secret_is_in_any_file_database_or_answer(installation: Installation, box: RunningSandbox) -> None:
-    journey.no_secret_shows(installation, box)
 
 
 def test_every_killed_process_comes_back_by_itself(installation: Installation) -> None:
