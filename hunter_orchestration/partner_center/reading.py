@@ -128,6 +128,7 @@ class _Reading:
         quarantine.put(connection, still, reader_version=self.version, now=now)
 
     def chunks(self, window: Window | None) -> Iterator[Sequence[Mapping[str, Any]]]:
+        started = utc_now()
         after = 0
         while True:
             with self.store.read() as connection:
@@ -138,7 +139,6 @@ class _Reading:
             after = rows[-1]["id"]
         if window is None:
             return
-        started = utc_now()
         place: tuple[datetime, str] | None = None
         while True:
             with self.store.read() as connection:
@@ -146,7 +146,7 @@ class _Reading:
             if not rows:
                 break
             place = (rows[-1]["referral_updated_at"], rows[-1]["external_id"])
-            # Those read a moment ago, as waiting ones, need no second reading.
+            # Those this run read as waiting ones need no second reading.
             if forced := [row for row in rows if row["processed_at"] < started]:
                 yield forced
 

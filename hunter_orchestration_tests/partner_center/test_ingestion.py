@@ -294,6 +294,19 @@ def test_a_window_fetches_its_days_alone_and_leaves_the_watermark(
     assert watermark_of(store) == before
 
 
+def test_a_window_reads_what_waits_in_it_once_and_what_was_read_before_again(
+    sqlite_store: Store, service: Service, client: PartnerCenterClient
+) -> None:
+    service.page_size = 100
+    service.put(*(referral(number) for number in range(1200)))
+    window = Window(EPOCH, EPOCH + timedelta(days=1))
+    _, taken = sync(sqlite_store, client, window)
+    assert taken.counts["picked"] == 1200
+    again, taken_again = sync(sqlite_store, client, window)
+    assert again.counts["unchanged"] == 1200
+    assert taken_again.counts == taken.counts | {"history": 0}
+
+
 def test_all_days_together_are_all_referrals(store: Store, service: Service, client: PartnerCenterClient) -> None:
     service.put(*(referral(number, updated=EPOCH + timedelta(hours=7 * number)) for number in range(30)))
     for day in range(10):
