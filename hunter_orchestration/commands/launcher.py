@@ -31,6 +31,8 @@ from hunter_orchestration.store.migrate import upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
 _STOP_SECONDS = 12
+_CALLS_END_SECONDS = 3
+"""How long the code server lets calls finish before it ends; Dagster's own choice is a minute."""
 _START_SECONDS = 120
 _SOCKET_PATH_LIMIT = 100
 
@@ -72,7 +74,11 @@ def launch(settings: Settings) -> int:
     stopped = _Signals()
     preparing = _preparing(home / "dagster")
     try:
-        environment = {"DAGSTER_HOME": str(home / "dagster"), "HUNTER_HOME": str(home)}
+        environment = {
+            "DAGSTER_HOME": str(home / "dagster"),
+            "HUNTER_HOME": str(home),
+            "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": str(_CALLS_END_SECONDS),
+        }
         programs: list[Program] = []
         if demo:
             programs.append(_sandbox(settings, home))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-from hunter_orchestration.defs.partitions import DAYS
 from hunter_orchestration.settings import Settings
 
 CHAIN = ("raw_leads", "referrals", "companies", "domain_scans", "lead_scores", "dynamics_records")
@@ -15,11 +14,10 @@ _CHAIN = CHAIN[:-1]
 _WITH_CHECKS = "Asset checks of these stages run with them."
 
 
-def _job(name: str, description: str, *assets: str, partitioned: bool = True) -> dg.JobDefinition:
+def _job(name: str, description: str, *assets: str) -> dg.JobDefinition:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*assets),
-        partitions_def=DAYS if partitioned else None,
         description=f"{description} {_WITH_CHECKS}",
         tags={"hunter/job": name},
     )  # type: ignore[return-value]
@@ -38,11 +36,6 @@ def build_jobs(settings: Settings) -> list[dg.JobDefinition]:
         _job("score_leads", "Score what is due, for example after new rules.", "lead_scores"),
         _job("push_leads", "Push what is due, or named companies, into Dynamics 365.", "dynamics_records"),
         _job(BACKFILL, "Do days again, for any stages of the chain; the watermark stays where it is.", *CHAIN),
-        _job("pull_dynamics", "Read back what changed in Dynamics 365.", "dynamics_changes", partitioned=False),
-        _job(
-            "reconcile_dynamics",
-            "Compare what we claim with what Dynamics holds.",
-            "dynamics_differences",
-            partitioned=False,
-        ),
+        _job("pull_dynamics", "Read back what changed in Dynamics 365.", "dynamics_changes"),
+        _job("reconcile_dynamics", "Compare what we claim with what Dynamics holds.", "dynamics_differences"),
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from hunter_orchestration.defs.partitions import TICK, range_tags
-from hunter_orchestration.defs.ticks import Tick, evaluate, opened
+from hunter_orchestration.defs.ticks import Decide, Tick, evaluate, opened
 from hunter_orchestration.errors import HunterError
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store, imports
@@ -20,6 +20,7 @@ from hunter_orchestration.store.runs import read_watermark
 from hunter_orchestration.store.waiting import waiting_stages
 from hunter_orchestration.store.work import utc_now
 
+_EVERY_SECONDS = 30
 _FILES_A_TICK = 10
 _SETTLED_SECONDS = 5
 _BY = "folder"
@@ -124,27 +125,33 @@ def _import_runs(settings: Settings, store: Store) -> Iterator[dg.RunRequest]:
         )  # fmt: skip
 
 
+def _sensor(name: str, job: str, decide: Decide, description: str) -> dg.SensorDefinition:
+    def tick(context: dg.SensorEvaluationContext) -> Any:
+        return evaluate(context.instance, job, decide, "sensor")
+
+    return dg.sensor(
+        name=name,
+        job_name=job,
+        minimum_interval_seconds=_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=description,
+    )(tick)
+
+
 def build_file_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     """The sensors an installation needs: the folder's only where one is set, the mapping's only with Dynamics on."""
 
-    @dg.sensor(
-        name="rules_changed", job_name="score_leads", minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Scores every lead again when the rules file has changed. A faulty file changes nothing.",
+    rules_changed = _sensor(
+        "rules_changed", "score_leads", rules_tick,
+        "Scores every lead again when the rules file has changed. A faulty file changes nothing.",
     )  # fmt: skip
-    def rules_changed(context: dg.SensorEvaluationContext) -> Any:
-        return evaluate(context.instance, "score_leads", rules_tick, "sensor")
+    mapping_changed = _sensor(
+        "mapping_changed", "push_leads", mapping_tick,
+        "Plans and pushes every record again when the mapping file has changed.",
+    )  # fmt: skip
 
     @dg.sensor(
-        name="mapping_changed", job_name="push_leads", minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Plans and pushes every record again when the mapping file has changed.",
-    )  # fmt: skip
-    def mapping_changed(context: dg.SensorEvaluationContext) -> Any:
-        return evaluate(context.instance, "push_leads", mapping_tick, "sensor")
-
-    @dg.sensor(
-        name="lead_files_dropped", job_name="import_leads", minimum_interval_seconds=30,
+        name="lead_files_dropped", job_name="import_leads", minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Imports the files that appear in HUNTER_IMPORT_FOLDER; refused ones are told with the reason.",
     )  # fmt: skip

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from hunter_orchestration.definitions import build_defs
+from hunter_orchestration.defs.partitions import DAYS
 from hunter_orchestration.settings import load_settings
 
 CHAIN = {"raw_leads", "referrals", "companies", "domain_scans", "lead_scores", "dynamics_records"}
@@ -47,6 +48,15 @@ def test_a_sudden_drop_stops_what_is_downstream() -> None:
     graph = build_defs(load_settings()).resolve_asset_graph()
     blocking = {key.name for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
     assert "no_sudden_drop" in blocking
+
+
+def test_jobs_of_the_chain_run_over_days_and_the_others_do_not() -> None:
+    repository = build_defs(load_settings()).get_repository_def()
+    whole = {"pull_dynamics", "reconcile_dynamics", "housekeeping"}
+    for job in repository.get_all_jobs():
+        if not job.name.startswith("__"):
+            assert (job.partitions_def is None) == (job.name in whole), job.name
+            assert job.partitions_def in (None, DAYS), job.name
 
 
 @pytest.mark.parametrize("environment", ["production", "development"])

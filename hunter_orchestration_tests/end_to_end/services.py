@@ -35,6 +35,7 @@ def start_split(environment: Mapping[str, str], dagster_url: str) -> Installatio
             "DAGSTER_PG_USER": str(parts.username),
             "DAGSTER_PG_PASSWORD": "",
             "DAGSTER_PG_DB": parts.path[1:],
+            "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": "5",
             "CODE_PORT": str(code_port),
         }
     )
