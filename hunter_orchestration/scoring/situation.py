@@ -39,10 +39,7 @@ class Situation:
 
     def holds(self, row: Conditions) -> bool:
         """Whether every condition of the row holds."""
-        for name in Conditions.model_fields:
-            asked = getattr(row, name)
-            if asked is None:
-                continue
+        for name, asked in row.asked:
             if name == "changes":
                 held = any(kind in self.changes for kind in asked)
             elif name == "employees_from":

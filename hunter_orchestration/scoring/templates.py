@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -93,9 +94,14 @@ class Conditions(_Strict):
     overdue: bool | None = None
     dated: bool | None = None
 
+    @cached_property
+    def asked(self) -> tuple[tuple[str, Any], ...]:
+        """The questions the row asks, by name: most rows ask few, and every lead is asked by every row."""
+        return tuple((name, value) for name in Conditions.model_fields if (value := getattr(self, name)) is not None)
+
     def asks(self) -> bool:
         """Whether the row holds only for some leads."""
-        return any(getattr(self, name) is not None for name in Conditions.model_fields)
+        return bool(self.asked)
 
 
 class Line(Conditions, Words):
