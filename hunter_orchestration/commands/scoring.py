@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +28,7 @@ def score_lines(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
     file: Annotated[Path | None, typer.Option("--rules", help="Rules file instead of the one in force.")] = None,
 ) -> None:
-    """Score inputs read as JSON lines from standard input."""
+    """Score inputs read as JSON lines from standard input. A wrong line gets an error in its place."""
     from hunter_orchestration.scoring.engine import score
     from hunter_orchestration.scoring.rules import read_rules
     from hunter_orchestration.scoring.what_if import checked_inputs
@@ -35,17 +36,21 @@ def score_lines(
     failed = False
     with errors_told():
         rules = read_rules(file or load_settings().rules_file)
-        for number, line in enumerate(sys.stdin, start=1):
-            if not line.strip():
+        # Bytes: a line that is no UTF-8 is one wrong line, not the end.
+        for number, line in enumerate(sys.stdin.buffer, start=1):
+            text = line.removeprefix(codecs.BOM_UTF8).strip()
+            if not text:
                 continue
             try:
-                values = orjson.loads(line)
+                values = orjson.loads(text)
                 if not isinstance(values, dict):
                     raise HunterError("A line must be a JSON object.")
                 outcome = asdict(score(checked_inputs(values), rules))
             except (HunterError, orjson.JSONDecodeError) as error:
                 failed = True
                 say(f"line {number}: {error}")
+                if as_json:
+                    print_json({"line": number, "error": str(error)})
                 continue
             if as_json:
                 print_json(outcome)

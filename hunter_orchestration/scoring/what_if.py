@@ -22,7 +22,7 @@ class InputsError(PermanentError):
 
 
 def checked_inputs(values: Mapping[str, Any]) -> Inputs:
-    """Inputs from a JSON object.
+    """Inputs from a JSON object. What is missing or null is unknown; of the last three it is none, or no.
 
     Raises:
         InputsError: a name is unknown or missing, or a value is not one the scoring contract knows.
@@ -32,13 +32,15 @@ def checked_inputs(values: Mapping[str, Any]) -> Inputs:
         raise InputsError(f"No such input: {', '.join(sorted(unknown))}.", f"Known: {', '.join(sorted(_NAMES))}.")
     if "provider" not in values:
         raise InputsError("The input provider is missing.")
-    inputs = Inputs(**{"mx": None, "spf": None, "dkim": None, "dmarc": None, **values})
+    given = {name: value for name, value in values.items() if value is not None or name == "provider"}
+    inputs = Inputs(**{"mx": None, "spf": None, "dkim": None, "dmarc": None, **given})
     if inputs.provider not in PROVIDERS:
         raise InputsError(f"No such provider: {inputs.provider!r}.", f"Known: {', '.join(PROVIDERS)}.")
     if inputs.dmarc not in _POLICIES:
         raise InputsError(f"No such DMARC state: {inputs.dmarc!r}.", "Known: reject, quarantine, none, absent, null.")
-    for name in ("mx", "spf", "dkim"):
-        if getattr(inputs, name) not in (True, False, None):
+    for name in ("mx", "spf", "dkim", "tenant_known", "co_sell"):
+        # By type: 1 and 0 equal true and false, yet are not what the rules ask for.
+        if not isinstance(getattr(inputs, name), bool | None):
             raise InputsError(f"{name} must be true, false or null.")
     if isinstance(inputs.spf_includes, bool) or not isinstance(inputs.spf_includes, int) or inputs.spf_includes < 0:
         raise InputsError("spf_includes must be a whole number from 0.")

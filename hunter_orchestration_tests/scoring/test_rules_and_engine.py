@@ -150,14 +150,38 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert rules_in_force(path).stamp != first.stamp
 
 
-def test_the_command_scores_good_lines_around_a_bad_one() -> None:
-    good = '{"provider":"Google","mx":true,"spf":true,"dkim":true,"dmarc":"none"}'
-    lines = "\n".join([good, '{"provider":1}', "not json", '{"provider":"Local","mx":true}', ""])
+def test_the_command_scores_good_lines_around_bad_ones() -> None:
+    lines = [
+        b'\xef\xbb\xbf{"provider":"Google","mx":true,"spf":true,"dkim":true,"dmarc":"none"}',
+        b'{"provider":1}',
+        b"not json",
+        b'{"provider":"Local","mx":true}',
+        b"",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 2000,
+        b'{"provider":["Google"]}',
+        b'{"provider":"google"}',
+        b'{"provider":"Google","mx":0}',
+        b'{"provider":"Google","mx":"false"}',
+        b'{"provider":"Google","tenant_known":"no"}',
+        b'{"provider":"Google","dmarc":{}}',
+        b'{"provider":"Google","spf_includes":1e400}',
+        b'{"provider":"Google","spf_includes":-1}',
+        b'{"provider":"Google","spf_includes":true}',
+        b'{"provider":"Google","domain":"firma.example"}',
+        b'{"provider":null}',
+        b'{"provider":"Zoho","mx":null,"spf_includes":null,"tenant_known":null,"co_sell":null}',
+    ]
     ran = subprocess.run(
         [sys.executable, "-c", "from hunter_orchestration.cli import main; main()", "score", "--json"],
-        input=lines, capture_output=True, text=True, check=False,
+        input=b"\n".join(lines), capture_output=True, check=False,
     )  # fmt: skip
-    assert [json.loads(line)["score"] for line in ran.stdout.splitlines()] == [60, 10]
-    assert "line 2" in ran.stderr
-    assert "line 3" in ran.stderr
+    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [(number, found["score"]) for number, found in enumerate(told) if "score" in found] == [
+        (0, 60), (3, 10), (18, 30),
+    ]  # fmt: skip
+    wrong = [found["line"] for found in told if "error" in found]
+    assert wrong == [2, 3, *range(6, 20)]
+    assert all(f"line {number}: " in ran.stderr.decode() for number in wrong)
     assert ran.returncode == 1
