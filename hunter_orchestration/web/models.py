@@ -406,11 +406,21 @@ class DynamicsStatus(BaseModel):
     history: list[CrmAttempt]
 
 
+class Merge(BaseModel):
+    """A company that was merged into this one and can be parted from it again."""
+
+    id: int = Field(description="What POST /merges/{merge_id}/undo takes.")
+    loser: str = Field(examples=["egeinsaat.test"])
+    at: datetime
+    by: str
+
+
 class LeadDetail(BaseModel):
     """A lead whole."""
 
     lead: Lead
     merged_from: str | None = None
+    merges: list[Merge] = Field(default_factory=list, description="Merges into this company that stand, oldest first.")
     company: Company | None
     contacts: list[Contact]
     score: Score | None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hunter_orchestration.store import Store
+from hunter_orchestration.store.migrate import upgrade
 from hunter_orchestration_tests.ui.serving import serving
 from hunter_orchestration_tests.ui.world import fill
 from hunter_orchestration_tests.web.engine import Engine
@@ -86,11 +89,23 @@ def engine() -> Iterator[Engine]:
     started.close()
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the invented morning and 120 companies more, made once and copied for each test."""
+    path = tmp_path_factory.mktemp("morning") / "hunter.db"
+    store = Store(f"sqlite:///{path}")
+    upgrade(store)
+    fill(store, more=120)
+    store.close()
+    return path
+
+
 @pytest.fixture
-def morning(sqlite_store: Store) -> Store:
-    """A store with the invented morning and 120 companies more."""
-    fill(sqlite_store, more=120)
-    return sqlite_store
+def morning(filled: Path, tmp_path: Path) -> Iterator[Store]:
+    """A store with the invented morning."""
+    store = Store(f"sqlite:///{shutil.copy(filled, tmp_path / 'hunter.db')}")
+    yield store
+    store.close()
 
 
 @pytest.fixture

@@ -359,7 +359,7 @@ def test_a_file_is_dropped_checked_and_started(site: str, page: Page, engine: En
 
 def test_a_conflict_is_decided_where_it_is_shown(site: str, page: Page) -> None:
     page.goto(f"{site}/leads?q=marmara")
-    expect(page.get_by_text("Conflict: 2 accounts")).to_be_visible()
+    expect(page.get_by_text("Conflict: 2 records")).to_be_visible()
     page.get_by_role("link", name="Marmara İnşaat Grubu").click()
     drawer = page.locator("hunter-lead")
     expect(drawer.get_by_role("radio")).to_have_count(3)

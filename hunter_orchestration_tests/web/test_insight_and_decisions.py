@@ -103,7 +103,10 @@ def test_two_companies_are_merged_and_parted_again(client_for: ClientFactory, fu
     assert merged.status_code == 200
     assert client.get(f"/api/v1/leads/{OTHER}").json()["merged_from"] == OTHER
     assert client.get("/api/v1/leads").json()["total"] == 1
+    (told,) = client.get(f"/api/v1/leads/{DOMAIN}").json()["merges"]
+    assert (told["id"], told["loser"], bool(told["at"])) == (merged.json()["merge_id"], OTHER, True)
     assert client.post(f"/api/v1/merges/{merged.json()['merge_id']}/undo", json={}).status_code == 200
+    assert client.get(f"/api/v1/leads/{DOMAIN}").json()["merges"] == []
     assert client.get(f"/api/v1/leads/{OTHER}").json()["merged_from"] is None
     assert client.post(f"/api/v1/leads/{OTHER}/merge", json={"into": OTHER}).status_code == 422
 

@@ -1816,6 +1816,11 @@ export interface components {
             lead: components["schemas"]["Lead"];
             /** Merged From */
             merged_from?: string | null;
+            /**
+             * Merges
+             * @description Merges into this company that stand, oldest first.
+             */
+            merges?: components["schemas"]["Merge"][];
             company: components["schemas"]["Company"] | null;
             /** Contacts */
             contacts: components["schemas"]["Contact"][];
@@ -1912,6 +1917,29 @@ export interface components {
         LinkBody: {
             /** Domain */
             domain: string;
+        };
+        /**
+         * Merge
+         * @description A company that was merged into this one and can be parted from it again.
+         */
+        Merge: {
+            /**
+             * Id
+             * @description What POST /merges/{merge_id}/undo takes.
+             */
+            id: number;
+            /**
+             * Loser
+             * @example egeinsaat.test
+             */
+            loser: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** By */
+            by: string;
         };
         /**
          * MergeBody
@@ -3113,6 +3141,7 @@ export type Lead = components['schemas']['Lead'];
 export type LeadDetail = components['schemas']['LeadDetail'];
 export type LeadFilterQuery = components['schemas']['LeadFilterQuery'];
 export type LinkBody = components['schemas']['LinkBody'];
+export type Merge = components['schemas']['Merge'];
 export type MergeBody = components['schemas']['MergeBody'];
 export type Merged = components['schemas']['Merged'];
 export type Moves = components['schemas']['Moves'];

@@ -1,26 +1,36 @@
-// Words in two languages. The catalogues hold the same keys; a test compares them.
-import { en } from "./texts/en.js";
-import { tr } from "./texts/tr.js";
+// Words in two languages, of which the page fetches the one it speaks. Both hold the same keys; a test compares them.
 import { keep } from "./kept.js";
 
-/** @typedef {keyof typeof en} TextKey */
+/** @typedef {keyof typeof import("./texts/en.js").en} TextKey */
 /** @typedef {"en" | "tr"} Language */
+/** @typedef {Record<string, string | {one: string, other: string}>} Catalogue */
 
-const catalogues = { en, tr };
+/** @type {Record<Language, () => Promise<Catalogue>>} */
+const catalogues = {
+  en: async () => (await import("./texts/en.js")).en,
+  tr: async () => (await import("./texts/tr.js")).tr,
+};
 /** Tells `language` when the language was switched. */
 export const languages = new EventTarget();
 
 /** @type {Language} */
 let current = document.documentElement.lang === "tr" ? "tr" : "en";
 let plural = new Intl.PluralRules(current);
+let texts = await catalogues[current]();
 
 export const language = () => current;
 /** The locale that dates and numbers follow. */
 export const locale = () => (current === "tr" ? "tr-TR" : "en-GB");
 
-/** @param {Language} next */
-export function speak(next) {
+/**
+ * Switches the language; the page stays as it is when the other catalogue can't be fetched.
+ * @param {Language} next
+ */
+export async function speak(next) {
   if (next === current) return;
+  const fetched = await catalogues[next]().catch(() => null);
+  if (fetched === null) return;
+  texts = fetched;
   current = next;
   plural = new Intl.PluralRules(current);
   document.documentElement.lang = next;
@@ -35,8 +45,7 @@ export function speak(next) {
  * @returns {string}
  */
 export function t(key, values = {}) {
-  /** @type {string | {one: string, other: string}} */
-  const entry = catalogues[current][key] ?? en[key];
+  const entry = texts[key] ?? key;
   const text =
     typeof entry === "string" ? entry : entry[plural.select(Number(values.n)) === "one" ? "one" : "other"];
   return text.replace(/\{(\w+)\}/g, (_whole, name) => {
@@ -51,7 +60,7 @@ export function t(key, values = {}) {
  * @param {string} otherwise
  */
 export function word(key, otherwise) {
-  return key in en ? t(/** @type {TextKey} */ (key)) : otherwise;
+  return key in texts ? t(/** @type {TextKey} */ (key)) : otherwise;
 }
 
 /**

@@ -9,6 +9,7 @@ export const live = new EventTarget();
 
 const KINDS = [
   "stage_started",
+  "stage_progress",
   "stage_finished",
   "leads_changed",
   "run_started",

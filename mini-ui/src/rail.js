@@ -79,7 +79,7 @@ function footLinks() {
   const messages = h("button", { type: "button" }, t("news"));
   popoverFrom(messages, () => [newsList()], { name: t("news"), wide: true });
   return [
-    h("button", { type: "button", lang: other, onclick: () => speak(other) }, other === "tr" ? "Türkçe" : "English"),
+    h("button", { type: "button", lang: other, onclick: () => void speak(other) }, other === "tr" ? "Türkçe" : "English"),
     h("button", { type: "button", onclick: () => paint(dark ? "light" : "dark") }, dark ? t("theme.light") : t("theme.dark")),
     messages,
     h("a", { href: "/settings" }, t("room.settings")),

@@ -25,6 +25,9 @@ export const dynamicsState = (value) => (value ? word(`dynamics.${value}`, value
 /** @param {string | null | undefined} value */
 export const table = (value) => (value ? word(`table.${value}`, value) : "");
 
+/** Who asked for something: a person's name as it is, Hunter's own hands in words. @param {string | null | undefined} name */
+export const who = (name) => (name ? word(`who.${name}`, name) : "");
+
 /**
  * @param {string | null | undefined} status
  * @param {string | null | undefined} [substatus]
@@ -146,9 +149,10 @@ export function leadReferral(lead) {
  */
 export function dynamicsWords(state, detail) {
   const said = dynamicsState(state);
-  if (!detail || !["rejected", "conflict", "deferred"].includes(state)) return said;
-  const shown = word(`crm_fix.${detail}.short`, detail);
-  return t("with_detail", { what: said, detail: shown.length > 60 ? `${shown.slice(0, 57)}…` : shown });
+  if (!detail || !["rejected", "conflict"].includes(state)) return said;
+  const found = state === "conflict" ? Number.parseInt(detail, 10) : Number.NaN;
+  const why = Number.isNaN(found) ? detail : t("dynamics.candidates", { n: found });
+  return t("with_detail", { what: said, detail: why.length > 60 ? `${why.slice(0, 57)}…` : why });
 }
 
 /** @param {{state: string, next_attempt_at: string | null, error: string | null}} record */

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from hunter_orchestration.companies.domains import company_domain
 from hunter_orchestration.partner_center import write_back
-from hunter_orchestration.store import Connection, lead_counting, lead_details, lead_queries, page_figures
+from hunter_orchestration.store import Connection, companies, lead_counting, lead_details, lead_queries, page_figures
 from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration.web import cursors, models, shapes
@@ -195,6 +195,10 @@ def detail(hunter: Context, connection: Connection, text: str) -> models.LeadDet
     return models.LeadDetail(
         lead=shapes.lead(row),
         merged_from=merged_from,
+        merges=[
+            models.Merge(id=one["id"], loser=one["loser"], at=one["decided_at"], by=one["decided_by"])
+            for one in companies.merges_into(connection, domain)
+        ],
         company=None if company is None else models.Company.model_validate(dict(company)),
         contacts=[models.Contact.model_validate(dict(one)) for one in lead_details.people(connection, domain)],
         score=None if score is None else shapes.score(score, lead_details.scan(connection, domain), hunter.settings),

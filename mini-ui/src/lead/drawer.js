@@ -13,7 +13,7 @@ import * as words from "../words.js";
 import { briefingSection } from "./briefing.js";
 import { copyButton, section } from "./pieces.js";
 import { dynamicsSection, previewPush } from "./dynamics.js";
-import { editCompany, mergeCompany } from "./edit.js";
+import { editCompany, mergeCompany, undoMerge } from "./edit.js";
 import { referralSection } from "./referrals.js";
 import { scoreSection } from "./score.js";
 import { scanSection } from "./scan.js";
@@ -307,7 +307,7 @@ function historySection(detail) {
     ...detail.referrals.flatMap((referral) =>
       (referral.actions ?? []).map((one) => ({
         at: one.at,
-        what: t("history.action", { action: word(`action.${one.action}`, one.action), who: one.requested_by, state: word(`action_state.${one.state}`, one.state) }),
+        what: t("history.action", { action: word(`action.${one.action}`, one.action), who: words.who(one.requested_by), state: word(`action_state.${one.state}`, one.state) }),
       })),
     ),
     ...detail.dynamics.history.map((one) => ({
@@ -316,10 +316,13 @@ function historySection(detail) {
         table: words.table(one.table),
         operation: word(`operation.${one.operation}`, one.operation),
         outcome: word(`outcome.${one.outcome}`, one.outcome),
-        actor: one.actor,
+        actor: words.who(one.actor),
       }),
     })),
   ];
+  for (const one of detail.merges ?? []) {
+    happened.push({ at: one.at, what: [t("history.merge", { domain: one.loser, who: words.who(one.by) }), may("act") ? [" ", undoMerge(one.id, one.loser)] : null].flat() });
+  }
   if (detail.company) happened.push({ at: detail.company.first_seen_at, what: t("history.first_seen", { source: words.source(detail.lead.source) }) });
   happened.sort((a, b) => b.at.localeCompare(a.at));
   const first = happened.slice(0, 8);

@@ -34,7 +34,7 @@ export function dynamicsSection(detail, after) {
             h(
               "div",
               { class: "item small" },
-              h("p", null, moment(one.at, dateTime), ` · ${words.table(one.table)}: ${word(`operation.${one.operation}`, one.operation)}, ${word(`outcome.${one.outcome}`, one.outcome)} · ${one.actor}`),
+              h("p", null, moment(one.at, dateTime), ` · ${words.table(one.table)}: ${word(`operation.${one.operation}`, one.operation)}, ${word(`outcome.${one.outcome}`, one.outcome)} · ${words.who(one.actor)}`),
               one.detail ? h("p", { class: "muted" }, [one.status, one.code, one.detail].filter(Boolean).join(" · ")) : null,
               one.fields && Object.keys(one.fields).length > 0 ? changesTable(/** @type {Record<string, unknown[]>} */ (one.fields)) : null,
             ),

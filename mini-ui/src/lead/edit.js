@@ -5,6 +5,7 @@ import { t } from "../i18n.js";
 import { confirmDialog, plain } from "../overlays.js";
 import { address, go } from "../router.js";
 import { toast } from "../toasts.js";
+import { deedButton } from "./pieces.js";
 
 /** @typedef {import("../api-types").Company} Company */
 
@@ -57,26 +58,31 @@ export function mergeCompany(domain, after) {
     run: async () => {
       /** @type {{merge_id: number}} */
       const { merge_id: merged } = await change("POST", `/leads/${encodeURIComponent(domain)}/merge`, { into: into.value.trim() });
-      const undo = h(
-        "button",
-        {
-          type: "button",
-          class: "link",
-          onclick: async () => {
-            try {
-              await change("POST", `/merges/${merged}/undo`);
-              toast(t("merge.undone"), { tone: "good" });
-              go(address("leads", domain, new URLSearchParams(location.search)));
-            } catch (error) {
-              if (!movedOn(error)) toast(plain(error), { tone: "bad" });
-            }
-          },
-        },
-        t("undo"),
-      );
+      const undo = undoMerge(merged, domain);
       toast(t("merge.done", { domain, into: into.value.trim() }), { tone: "good", action: undo });
       go(address("leads", into.value.trim().toLowerCase(), new URLSearchParams(location.search)));
       after();
     },
   });
+}
+
+/**
+ * A button that parts a merged company again and opens it.
+ * @param {number} id of the merge
+ * @param {string} loser
+ */
+export function undoMerge(id, loser) {
+  const failed = /** @param {unknown} error */ (error) => movedOn(error) || toast(plain(error), { tone: "bad" });
+  const button = deedButton(
+    t("undo"),
+    async () => {
+      await change("POST", `/merges/${id}/undo`);
+      toast(t("merge.undone"), { tone: "good" });
+      go(address("leads", loser, new URLSearchParams(location.search)));
+    },
+    failed,
+    "link",
+  );
+  button.setAttribute("aria-label", t("merge.undo", { domain: loser }));
+  return button;
 }

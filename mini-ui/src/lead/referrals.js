@@ -53,7 +53,7 @@ export function referralFacts(referral, after, linked = false) {
           [t("field.closing"), referral.closing_at ? day(referral.closing_at) : ""],
           [t("field.created"), dateTime(referral.created_at)],
           [t("field.updated"), dateTime(referral.updated_at)],
-          [t("field.category_rule"), referral.category_rule],
+          [t("field.category_rule"), word(`category_rule.${referral.category_rule}`, referral.category_rule)],
           [t("field.notes"), referral.notes],
         ]
           .filter(([, value]) => value)
@@ -66,7 +66,7 @@ export function referralFacts(referral, after, linked = false) {
         : null,
     ),
     ...(referral.actions ?? []).slice(0, 3).map((one) =>
-      h("p", { class: one.state === "failed" || one.state === "rejected" ? "bad small" : "muted small" }, `${word(`action.${one.action}`, one.action)}: ${word(`action_state.${one.state}`, one.state)}${one.detail ? ` · ${one.detail}` : ""} · ${one.requested_by}`),
+      h("p", { class: one.state === "failed" || one.state === "rejected" ? "bad small" : "muted small" }, `${word(`action.${one.action}`, one.action)}: ${word(`action_state.${one.state}`, one.state)}${one.detail ? ` · ${one.detail}` : ""} · ${words.who(one.requested_by)}`),
     ),
   ].filter((one) => one !== null);
 }

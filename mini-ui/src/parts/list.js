@@ -54,6 +54,7 @@ export class List {
     );
     this.element = this.scroll;
     this.body.addEventListener("click", (event) => this.#clicked(event));
+    for (const kind of ["pointerover", "focusin"]) this.body.addEventListener(kind, (event) => nameWhole(event.target));
   }
 
   /** @param {Column<T>[]} columns */
@@ -291,6 +292,24 @@ export class List {
       const buttons = [...this.paging.querySelectorAll("button")];
       (buttons.find((one) => !one.disabled) ?? this.scroll).focus?.();
     }
+  }
+}
+
+/**
+ * Gives what is cut off on the screen its whole text as a title, and takes it away where there is room again.
+ * @param {EventTarget | null} target
+ */
+function nameWhole(target) {
+  if (!(target instanceof HTMLElement)) return;
+  const box = target.closest(".main-line, .sub-line") ?? target.closest("td");
+  if (!(box instanceof HTMLElement)) return;
+  const cut = box.scrollWidth > box.clientWidth && getComputedStyle(box).textOverflow === "ellipsis";
+  if (cut && !box.title) {
+    box.title = box.textContent ?? "";
+    box.dataset.whole = "";
+  } else if (!cut && "whole" in box.dataset) {
+    box.removeAttribute("title");
+    delete box.dataset.whole;
   }
 }
 

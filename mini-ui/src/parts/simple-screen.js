@@ -42,7 +42,7 @@ export class TabbedScreen extends Part {
       clearTimeout(due);
       due = setTimeout(() => this.load(true), 600);
     };
-    for (const kind of ["stage_started", "stage_finished", "run_started", "run_finished", "leads_changed", "import_progress", "gap"]) this.hears(live, kind, soon);
+    for (const kind of ["stage_started", "stage_progress", "stage_finished", "run_started", "run_finished", "leads_changed", "import_progress", "gap"]) this.hears(live, kind, soon);
     this.signal.addEventListener("abort", () => this.asking?.abort());
     offer({
       step: (by) => this.list?.step(by),

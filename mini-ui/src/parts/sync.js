@@ -1,6 +1,7 @@
 // "Sync now": starts a run and tells how it really ended.
 import { change, get, movedOn } from "../api.js";
 import { Part, h } from "../dom.js";
+import { number } from "../format.js";
 import { t } from "../i18n.js";
 import { live } from "../live.js";
 import { plain } from "../overlays.js";
@@ -63,15 +64,22 @@ class SyncButton extends Part {
     this.replaceChildren(this.button);
     this.draw();
     this.hears(statuses, "status", () => this.draw());
+    this.hears(live, "stage_progress", (event) => {
+      this.done = /** @type {CustomEvent} */ (event).detail.body.done;
+      this.draw();
+    });
+    for (const kind of ["stage_started", "stage_finished"]) this.hears(live, kind, () => (this.done = 0));
   }
 
   busy = false;
+  /** How many rows the stage at work has behind it, when it takes long enough to say. */
+  done = 0;
 
   draw() {
     if (!this.button) return;
     const running = this.busy || (status()?.running.length ?? 0) > 0;
     // It stays usable by name while a sync runs: a click then joins that run.
-    this.button.textContent = running ? t("sync.running") : t("sync.now");
+    this.button.textContent = running ? `${t("sync.running")}${this.done > 0 ? ` ${number(this.done)}` : ""}` : t("sync.now");
     this.button.disabled = this.busy || !may("act");
     this.button.title = status() && !may("act") ? t("role.viewer") : "";
   }

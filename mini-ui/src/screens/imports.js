@@ -126,7 +126,7 @@ class Imports extends TabbedScreen {
       const rejects = rejected > 0 ? await get(`/imports/${encodeURIComponent(id)}/rejects`, { limit: REJECTS_SHOWN }, this.signal) : null;
       if (this.shown !== id) return;
       this.#frame(made.filename, [
-        h("section", { class: "section" }, h("p", { class: words.TONES[made.state] ?? null, role: "status" }, stateWords(made)), made.error ? h("p", { class: "bad" }, made.error) : null, h("p", { class: "muted small" }, moment(made.created_at, dateTime), [made.requested_by, made.encoding, made.separator ? `“${made.separator}”` : ""].filter(Boolean).map((one) => ` · ${one}`).join(""))),
+        h("section", { class: "section" }, h("p", { class: words.TONES[made.state] ?? null, role: "status" }, stateWords(made)), made.error ? h("p", { class: "bad" }, made.error) : null, h("p", { class: "muted small" }, moment(made.created_at, dateTime), [words.who(made.requested_by), made.encoding, made.separator ? `“${made.separator}”` : ""].filter(Boolean).map((one) => ` · ${one}`).join(""))),
         preview ? this.columnForm(made, preview) : null,
         rejects ? this.rejectSection(made, rejects.items) : null,
       ]);
@@ -225,7 +225,7 @@ function columns() {
     { key: "state", label: t("runs.state"), cell: (one) => words.twoLines(h("span", { class: words.TONES[one.state] ?? null }, word(`import.${one.state}`, one.state)), one.error) },
     { key: "rows", label: t("imports.rows"), class: "d1", cell: (one) => (one.counts && one.state !== "uploaded" ? t("import.counts", { stored: one.counts.stored ?? 0, unchanged: one.counts.unchanged ?? 0, rejected: one.counts.rejected ?? 0, rows: one.counts.rows ?? 0 }) : "") },
     { key: "when", label: t("field.created"), cell: (one) => moment(one.created_at) },
-    { key: "who", label: t("imports.who"), class: "d2", cell: (one) => one.requested_by ?? "" },
+    { key: "who", label: t("imports.who"), class: "d2", cell: (one) => words.who(one.requested_by) },
   ];
 }
 

@@ -68,7 +68,7 @@ class Leads extends Part {
     this.replaceChildren(
       head(t("room.leads"), this.plotsButton()),
       this.tiles,
-      h("div", { class: "toolbar", role: "search" }, this.search.element, this.filters.element, h("span", { class: "end row-of" }, document.createElement("hunter-sync"))),
+      h("div", { class: "toolbar", role: "search" }, h("div", { class: "row-of" }, this.search.element, this.filters.element), h("span", { class: "end" }, document.createElement("hunter-sync"))),
       h("div", { class: "count-line" }, this.count, this.listActions()),
       h("div", { class: "split" }, h("section", { class: "pane", "aria-label": t("leads.list") }, this.jobs, this.picks.element, this.list.element), this.drawer),
     );

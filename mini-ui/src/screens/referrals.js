@@ -2,7 +2,7 @@
 import { change, get, movedOn } from "../api.js";
 import { Part, freshId, h, icon } from "../dom.js";
 import { day, moment, number } from "../format.js";
-import { t } from "../i18n.js";
+import { t, word } from "../i18n.js";
 import { offer } from "../keys.js";
 import { live } from "../live.js";
 import { plain } from "../overlays.js";
@@ -45,7 +45,7 @@ class Referrals extends Part {
     this.detail = new Detail(() => this.close(), () => this.load(true));
     this.replaceChildren(
       head(t("room.referrals")),
-      h("div", { class: "toolbar", role: "search" }, this.search.element, this.chips, h("span", { class: "end row-of" }, document.createElement("hunter-sync"))),
+      h("div", { class: "toolbar", role: "search" }, h("div", { class: "row-of" }, this.search.element, this.chips), h("span", { class: "end" }, document.createElement("hunter-sync"))),
       h("div", { class: "count-line" }, this.count),
       h("div", { class: "split" }, h("section", { class: "pane", "aria-label": t("room.referrals") }, this.list.element), this.detail.element),
     );
@@ -360,7 +360,7 @@ class Detail {
     );
     return [
       h("p", { class: "muted" }, t("referral.link.what")),
-      detail.domain_rejected ? h("p", { class: "warn" }, t("referral.rejected_domain", { why: detail.domain_rejected })) : null,
+      detail.domain_rejected ? h("p", { class: "warn" }, t("referral.rejected_domain", { why: word(`domain_rejected.${detail.domain_rejected}`, detail.domain_rejected) })) : null,
       box,
       may("act") ? form : null,
     ];

@@ -109,7 +109,7 @@ class Runs extends TabbedScreen {
           { class: "section" },
           h("p", { class: words.TONES[run.state] ?? null }, words.runState(run.state)),
           run.error ? h("p", { class: "bad" }, run.error) : null,
-          h("p", { class: "muted small" }, run.started_at ? moment(run.started_at, dateTime) : null, run.finished_at ? ` · ${between(run.started_at, run.finished_at)}` : null, run.requested_by ? ` · ${run.requested_by}` : null),
+          h("p", { class: "muted small" }, run.started_at ? moment(run.started_at, dateTime) : null, run.finished_at ? ` · ${between(run.started_at, run.finished_at)}` : null, run.requested_by ? ` · ${words.who(run.requested_by)}` : null),
           h(
             "div",
             { class: "row-of" },
@@ -149,7 +149,7 @@ function syncColumns() {
     { key: "what", label: t("runs.what"), class: "d1", cell: (one) => (one.error ? h("span", { class: "bad" }, one.error) : h("span", { class: "muted" }, countsWords(one.counts))) },
     { key: "started", label: t("runs.started"), cell: (one) => moment(one.started_at) },
     { key: "took", label: t("runs.took"), class: "d2", cell: (one) => between(one.started_at, one.finished_at) },
-    { key: "who", label: t("runs.who"), class: "d3", cell: (one) => one.requested_by ?? "" },
+    { key: "who", label: t("runs.who"), class: "d3", cell: (one) => words.who(one.requested_by) },
   ];
 }
 
@@ -160,7 +160,7 @@ function runColumns() {
     { key: "state", label: t("runs.state"), cell: (one) => words.twoLines(h("span", { class: words.TONES[one.state] ?? null }, words.runState(one.state)), one.error) },
     { key: "started", label: t("runs.started"), cell: (one) => moment(one.started_at) },
     { key: "took", label: t("runs.took"), class: "d1", cell: (one) => between(one.started_at, one.finished_at) },
-    { key: "who", label: t("runs.who"), class: "d2", cell: (one) => one.requested_by ?? "" },
+    { key: "who", label: t("runs.who"), class: "d2", cell: (one) => words.who(one.requested_by) },
   ];
 }
 
