@@ -19,7 +19,7 @@ from hunter_orchestration.commands.console import (
 )
 
 if TYPE_CHECKING:
-    from hunter_orchestration.store.work import Window
+    from hunter_orchestration.store.work import Progress, Window
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")]
 _DAY = "%Y-%m-%d"
@@ -113,12 +113,12 @@ def sync(
                 client,
                 window=window,
                 overlap_minutes=settings.partner_center_overlap_minutes,
-                progress=report,
+                progress=_both(report, noted.told),
                 scrub=scrubber(store),
             )
             noted.counts.update(fetched.counts)
         with progress("reading") as report, recorded(store, "referrals", requested_by="command line") as noted:
-            taken = read_referrals(store, window=window, progress=report)
+            taken = read_referrals(store, window=window, progress=_both(report, noted.told))
             noted.counts.update(taken.counts)
         store.close()
     if as_json:
@@ -132,6 +132,16 @@ def sync(
     if fetched.facts.get("sudden_drop"):
         say(f"hunter: {fetched.facts['sudden_drop_detail']}")
         raise typer.Exit(FAILED)
+
+
+def _both(first: Progress, second: Progress) -> Progress:
+    """One report for the terminal and for the page."""
+
+    def report(done: int, total: int | None) -> None:
+        first(done, total)
+        second(done, total)
+
+    return report
 
 
 def _window(first: str | None, last: str | None) -> Window | None:

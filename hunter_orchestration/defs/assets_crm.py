@@ -12,6 +12,7 @@ from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, FREQUENT, OWNER, RETRIES, run_stage, table
 from hunter_orchestration.store import crm as crm_store
 from hunter_orchestration.store.tables import crm
+from hunter_orchestration.store.work import Progress
 
 
 class PushConfig(dg.Config):
@@ -65,13 +66,14 @@ def dynamics_records(context: dg.AssetExecutionContext, engine: Engine, config: 
     harmless. Only changed fields travel, and a salesperson's edit survives.
     """
 
-    def work() -> Any:
+    def work(progress: Progress) -> Any:
         from hunter_orchestration.dynamics.stage import push
 
         result = push(
             engine.store, engine.settings, window=window_of(context) if config.domains is None else None,
             domains=config.domains, dry_run=config.dry_run,
             actor=context.run.tags.get("requested_by") or "hunter", run_id=context.run.run_id,
+            progress=progress,
         )  # fmt: skip
         with engine.store.read() as connection:
             states = crm_store.state_counts(connection)
@@ -124,10 +126,10 @@ def dynamics_changes(context: dg.AssetExecutionContext, engine: Engine) -> dg.Ma
     Read by change tracking; an expired token falls back to a full read and a set difference.
     """
 
-    def work() -> Any:
+    def work(progress: Progress) -> Any:
         from hunter_orchestration.dynamics.stage import pull
 
-        return pull(engine.store, engine.settings, actor="hunter", run_id=context.run.run_id)
+        return pull(engine.store, engine.settings, actor="hunter", run_id=context.run.run_id, progress=progress)
 
     return run_stage(context, engine, "dynamics_changes", work, checks=[lambda _result: _win_rates(engine)])
 
@@ -156,12 +158,12 @@ def dynamics_differences(
 ) -> dg.MaterializeResult:
     """Where what Hunter claims differs from what Dynamics holds, both ways."""
 
-    def work() -> Any:
+    def work(progress: Progress) -> Any:
         from hunter_orchestration.dynamics.stage import reconcile
 
         return reconcile(
             engine.store, engine.settings, mend=config.mend, actor=context.run.tags.get("requested_by") or "hunter",
-            run_id=context.run.run_id,
+            run_id=context.run.run_id, progress=progress,
         )  # fmt: skip
 
     return run_stage(context, engine, "dynamics_differences", work, checks=[_true_check])

@@ -12,7 +12,7 @@ from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, OWNER, RETRIES
 from hunter_orchestration.store import page_figures, quarantine
 from hunter_orchestration.store.tables import ingestion
 from hunter_orchestration.store.tables import referrals as referral_tables
-from hunter_orchestration.store.work import utc_now
+from hunter_orchestration.store.work import Progress, utc_now
 
 partner_center = dg.AssetSpec(
     "partner_center",
@@ -86,7 +86,7 @@ def raw_leads(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
     reads from the watermark; a backfill reads the referrals that last changed on its days and leaves the watermark.
     """
 
-    def work() -> Any:
+    def work(progress: Progress) -> Any:
         from hunter_orchestration.companies.erasure import scrubber
         from hunter_orchestration.partner_center.client import PartnerCenterClient
         from hunter_orchestration.partner_center.ingestion import fetch
@@ -100,6 +100,7 @@ def raw_leads(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
                 window=window_of(context),
                 run_id=context.run.run_id,
                 overlap_minutes=engine.settings.partner_center_overlap_minutes,
+                progress=progress,
                 scrub=scrubber(engine.store),
             )
             result.facts["sign_in_days_left"] = sign_in_status(engine.settings).days_left
@@ -132,10 +133,10 @@ def referrals(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
     never overwrites a newer one. What can't be understood is quarantined whole, with the reason.
     """
 
-    def work() -> Any:
+    def work(progress: Progress) -> Any:
         from hunter_orchestration.partner_center.reading import read_referrals
 
-        result = read_referrals(engine.store, window=window_of(context), run_id=context.run.run_id)
+        result = read_referrals(engine.store, window=window_of(context), run_id=context.run.run_id, progress=progress)
         now = utc_now()
         with engine.store.read() as connection:
             soon, _today = page_figures.expiring(connection, now, checks.EXPIRING_DAYS, now)
@@ -172,9 +173,9 @@ _imported, _imported_check = checks.adds_up("imported_leads", "rows", "stored", 
     check_specs=[_imported],
 )
 def import_file(context: dg.AssetExecutionContext, engine: Engine, config: ImportConfig) -> dg.MaterializeResult:
-    def work() -> Any:
+    def work(progress: Progress) -> Any:
         from hunter_orchestration.companies.imports import run
 
-        return run(engine.store, engine.settings.home, config.import_id)
+        return run(engine.store, engine.settings.home, config.import_id, run_id=context.run.run_id, progress=progress)
 
     return run_stage(context, engine, "imported_leads", work, checks=[_imported_check])

@@ -12,6 +12,7 @@ from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, OWNER, 
 from hunter_orchestration.store.tables import companies as company_tables
 from hunter_orchestration.store.tables import scans as scan_tables
 from hunter_orchestration.store.tables import scores as score_tables
+from hunter_orchestration.store.work import Progress
 
 _placed, _placed_check = checks.adds_up(
     "companies", "picked", "linked", "needs_domain", "recorded", "quarantined", "suppressed"
@@ -40,10 +41,10 @@ def companies(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
     company belongs to the UTC day a source last changed it.
     """
 
-    def work() -> Any:
+    def work(progress: Progress) -> Any:
         from hunter_orchestration.companies.stage import run
 
-        return run(engine.store, window=window_of(context))
+        return run(engine.store, window=window_of(context), progress=progress)
 
     return run_stage(context, engine, "companies", work, checks=[_placed_check])
 
@@ -86,12 +87,13 @@ def domain_scans(context: dg.AssetExecutionContext, engine: Engine, config: Scan
     unknown, never absent. A run against dead resolvers fails and leaves everything as it was.
     """
 
-    def work() -> Any:
+    def work(progress: Progress) -> Any:
         from hunter_orchestration.scanning.stage import run
 
         return run(
             engine.store, engine.settings, window=window_of(context) if config.domains is None else None,
             domains=config.domains, force=config.force, extended=config.extended, run_id=context.run.run_id,
+            progress=progress,
         )  # fmt: skip
 
     return run_stage(context, engine, "domain_scans", work, checks=[_alive_check])
@@ -121,9 +123,9 @@ def lead_scores(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materia
     Computed again only when inputs or rules changed; a new version of the rules file makes every lead due.
     """
 
-    def work() -> Any:
+    def work(progress: Progress) -> Any:
         from hunter_orchestration.scoring.stage import run
 
-        return run(engine.store, engine.settings, window=window_of(context))
+        return run(engine.store, engine.settings, window=window_of(context), progress=progress)
 
     return run_stage(context, engine, "lead_scores", work, checks=[_scored_check])

@@ -12,7 +12,7 @@ from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.errors import HunterError, TransientError
 from hunter_orchestration.store.engine import StoreError
 from hunter_orchestration.store.runs import LeaseHeldError, recorded
-from hunter_orchestration.store.work import StageResult
+from hunter_orchestration.store.work import Progress, StageResult
 
 OWNER = "team:lead-engine"
 RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
@@ -22,7 +22,7 @@ AS_REFERRALS_CHANGE = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=
 DAILY = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
 FREQUENT = dg.FreshnessPolicy.time_window(warn_window=timedelta(minutes=45), fail_window=timedelta(hours=3))
 
-Work = Callable[[], StageResult]
+Work = Callable[[Progress], StageResult]
 Check = Callable[[StageResult], dg.AssetCheckResult]
 
 
@@ -42,7 +42,7 @@ def run_stage(
     requested_by = context.run.tags.get("requested_by") or context.run.tags.get("dagster/schedule_name")
     try:
         with recorded(engine.store, kind, context.run.run_id, requested_by) as result:
-            done = work()
+            done = work(result.told)
             result.counts, result.sample, result.facts = done.counts, done.sample, done.facts
     except (HunterError, StoreError) as error:
         passing = isinstance(error, TransientError) and not isinstance(error, LeaseHeldError)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +16,10 @@ from hunter_orchestration.store.engine import Store, StoreError
 from hunter_orchestration.store.tables.ingestion import watermarks
 from hunter_orchestration.store.tables.operations import events, leases, sync_runs
 from hunter_orchestration.store.upsert import insert, upsert
-from hunter_orchestration.store.work import StageResult, utc_now
+from hunter_orchestration.store.work import Progress, StageResult, utc_now
+
+_TELL_EVERY = 1.0
+"""Seconds between two words about a stage that is under way."""
 
 
 class LeaseHeldError(TransientError):
@@ -157,18 +162,48 @@ def prune_events(connection: Connection, before: datetime) -> int:
     return connection.execute(delete(events).where(events.c.at < before)).rowcount
 
 
+@dataclass(slots=True)
+class Recording(StageResult):
+    """What a stage under way did so far; ``told`` is where it reports its progress."""
+
+    told: Progress = lambda _done, _total: None
+
+
+class _Told:
+    """Tells how far a stage is, at most once a second: a row and an event for the page, in a transaction of its own."""
+
+    def __init__(self, store: Store, row_id: int, kind: str, run_id: str | None) -> None:
+        self._store, self._row_id, self._kind, self._run_id = store, row_id, kind, run_id
+        self._next = time.monotonic() + _TELL_EVERY
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if time.monotonic() < self._next:
+            return
+        with self._store.write() as connection:
+            connection.execute(
+                update(sync_runs)
+                .where(sync_runs.c.id == self._row_id, sync_runs.c.state == "running")
+                .values(counts={"picked": done})
+            )
+            emit(connection, "stage_progress", self._kind, {"run_id": self._run_id, "done": done, "total": total})
+        self._next = time.monotonic() + _TELL_EVERY
+
+
 @contextmanager
 def recorded(
     store: Store, kind: str, run_id: str | None = None, requested_by: str | None = None
-) -> Iterator[StageResult]:
-    """Record a stage in ``sync_runs`` around the block, whatever its end, and tell the page."""
-    result = StageResult()
+) -> Iterator[Recording]:
+    """Record a stage in ``sync_runs`` around the block, whatever its end, and tell the page.
+
+    What the block passes its ``told`` on the way is shown while it works, as ``picked`` of the row and as events.
+    """
     with store.write() as connection:
         row = insert(connection, sync_runs).values(
             kind=kind, run_id=run_id, requested_by=requested_by, state="running", started_at=utc_now()
         )
         row_id = connection.execute(row.returning(sync_runs.c.id)).scalar_one()
         emit(connection, "stage_started", kind, {"run_id": run_id})
+    result = Recording(told=_Told(store, row_id, kind, run_id))
     try:
         yield result
     except BaseException as error:

@@ -116,6 +116,26 @@ def test_a_stage_is_recorded_whatever_its_end(store: Store) -> None:
     assert kinds == ["stage_started", "stage_finished"] * 2
 
 
+def test_a_stage_under_way_tells_the_page_how_far_it_is_and_not_every_row(store: Store) -> None:
+    with recorded(store, "raw_leads", "run-1") as result:
+        done = 0
+        while done < 10_000_000:
+            done += 1
+            result.told(done, None)
+            if done % 10_000 == 0:
+                with store.read() as connection:
+                    if told := [e for e in events_after(connection, 0) if e["kind"] == "stage_progress"]:
+                        break
+        with store.read() as connection:
+            (row,) = latest_runs(connection, "raw_leads")
+        assert len(told) == 1
+        assert told[0]["body"] == {"run_id": "run-1", "done": row["counts"]["picked"], "total": None}
+        assert 0 < row["counts"]["picked"] <= done
+        result.add("stored", 3)
+    with store.read() as connection:
+        assert latest_runs(connection, "raw_leads")[0]["counts"] == {"stored": 3}
+
+
 @pytest.mark.parametrize("url", ["nonsense", "mysql://localhost/x", "sqlite:////proc/no/such/place/x.db"])
 def test_a_wrong_database_address_is_told_in_words(url: str) -> None:
     with pytest.raises((StoreError, ModuleNotFoundError)) as refused, Store(url).read():
