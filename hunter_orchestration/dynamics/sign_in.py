@@ -69,6 +69,8 @@ class AppTokens:
                     self._application = self._new()
                 answer = self._application.acquire_token_for_client(scopes=[self._scope])
             except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
+                # MSAL gives the same failed answer for a minute; a new application asks again.
+                self._application = None
                 raise UnreachableError(
                     f"Entra ID can't be reached ({type(error).__name__}).",
                     "Check the network and HUNTER_AUTHORITY_URL.",

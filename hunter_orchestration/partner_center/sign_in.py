@@ -180,6 +180,8 @@ class Tokens:
         try:
             answer = self._acquire(force)
         except _AWAY as error:
+            # MSAL gives the same failed answer for a minute; a new application asks again.
+            self._application = None
             raise _unreachable(error) from None
         except PermanentError as error:
             write_state(self._settings, problem=error.message)

@@ -141,11 +141,15 @@ def test_a_revoked_sign_in_stops_the_sync_with_its_own_sentence(
 
 def test_an_entra_id_that_fails_on_its_own_side_is_away_for_now(sandbox: RunningSandbox, tmp_path: Path) -> None:
     settings = unattended(sandbox, tmp_path).model_copy(update={"dynamics_url": sandbox.addresses["dynamics"]})
+    referrals_tokens, crm_tokens = sign_in.Tokens(settings), AppTokens(settings)
     sandbox.fault("entra", "status", times=None, status=500)
     with pytest.raises(TransientError, match="Entra ID could not be reached to sign in"):
-        sign_in.Tokens(settings).token()
+        referrals_tokens.token()
     with pytest.raises(TransientError, match="Entra ID can't be reached"):
-        AppTokens(settings).token()
+        crm_tokens.token()
+    sandbox.clear()
+    assert referrals_tokens.token()
+    assert crm_tokens.token()
 
 
 def test_a_sign_in_without_second_factor_is_told(sandbox: RunningSandbox, tmp_path: Path) -> None:
