@@ -27,6 +27,7 @@ from hunter_orchestration.scoring.rules import PROVIDERS, read_rules
 from hunter_orchestration.scoring.what_if import difference
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
+from hunter_orchestration.store.leads import refresh
 from hunter_orchestration.store.migrate import upgrade
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.leads import leads
@@ -46,6 +47,7 @@ def seed(store: Store, count: int) -> None:
         with store.write() as connection:
             connection.execute(companies.insert(), [_company(name) for name in names])
             connection.execute(scans.insert(), [_scan(name, chance) for name in names])
+            refresh(connection, names)
 
 
 def _company(domain: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Python's own ``lower`` turns İ into two characters and I into i; both are wrong
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 _LOWER = str.maketrans({"İ": "i", "I": "ı"})
 _UPPER = str.maketrans({"i": "İ", "ı": "I"})
@@ -27,22 +28,25 @@ def upper(text: str) -> str:
 
 def fold(text: str) -> str:
     """The form search compares: case, dots and accents dropped, so ``insaat`` finds ``İnşaat``."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.translate(_FOLD).casefold())
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def sort_key(text: str) -> str:
     """ASCII text that sorts bytewise as the Turkish alphabet does: c before ç, ı before i; digits before letters."""
-    parts = []
-    for char in unicodedata.normalize("NFC", lower(text)):
-        if char not in _ORDER and char not in _COMBINING_KEPT:
-            char = fold(char)[:1]
-        if char in _ORDER:
-            parts.append(_ORDER[char])
-        elif char.isdigit():
-            parts.append(f"1{unicodedata.digit(char, 0)}")
-        elif char.isspace() or not char:
-            parts.append("0")
-        else:
-            parts.append("01" if ord(char) < 128 else "9" + f"{ord(char):x}")
-    return "".join(parts)[:400]
+    return "".join(map(_key_of, unicodedata.normalize("NFC", lower(text))))[:400]
+
+
+@lru_cache(maxsize=4096)
+def _key_of(char: str) -> str:
+    if char not in _ORDER and char not in _COMBINING_KEPT:
+        char = fold(char)[:1]
+    if char in _ORDER:
+        return _ORDER[char]
+    if char.isdigit():
+        return f"1{unicodedata.digit(char, 0)}"
+    if char.isspace() or not char:
+        return "0"
+    return "01" if ord(char) < 128 else "9" + f"{ord(char):x}"

@@ -124,7 +124,7 @@ def _commit(
     scores.clear_due(connection, {row["domain"]: row["score_due_at"] for row in rows if row["score_due_at"]})
     changed = [row["domain"] for row in written]
     scores.mark_push_due(connection, changed, now)
-    leads.refresh(connection, changed)
+    leads.refresh_scored(connection, changed)
     if changed:
         runs.emit(connection, "leads_changed", None, {"stage": "lead_scores", "count": len(changed)})
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import idna
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, Update, bindparam, delete, func, select, update
 
 from hunter_orchestration import turkish
 from hunter_orchestration.store.tables.companies import companies
@@ -20,6 +20,16 @@ from hunter_orchestration.store.upsert import chunks, upsert
 from hunter_orchestration.store.work import utc_now
 
 _CHUNK = 1000
+_OF_SCORES = (
+    "priority",
+    "score",
+    "complete",
+    "segment",
+    "commercial_segment",
+    "technical_heat",
+    "commercial_heat",
+    "provider",
+)
 _WORST_FIRST = ("conflict", "rejected", "deferred", "in_progress", "pending", "deleted_in_crm", "synced", "skipped")
 
 
@@ -67,24 +77,32 @@ def refresh_crm_states(connection: Connection, domains: Iterable[str]) -> None:
 
 
 def refresh_scanned(connection: Connection, domains: Iterable[str]) -> None:
-    """Bring only what the rows show of scans up to date, in the caller's transaction, without taking them out of the
-    database. Companies that have no row yet get a whole one."""
-    scan = (scans.c.domain == leads.c.domain) & scans.c.is_current
+    """Bring only what the rows show of current scans up to date, in the caller's transaction and inside the database.
+
+    Args:
+        domains: companies with a current scan. Those that have no row yet get a whole one.
+    """
     scored = select(scores.c.provider).where(scores.c.domain == leads.c.domain).scalar_subquery()
-    provider, gateway, hoster = (
-        select(column).where(scan).scalar_subquery() for column in (scans.c.provider, scans.c.gateway, scans.c.hoster)
+    statement = update(leads).where(scans.c.domain == leads.c.domain, scans.c.is_current)
+    statement = statement.values(
+        provider=func.coalesce(scored, scans.c.provider), gateway=scans.c.gateway, hoster=scans.c.hoster
     )
+    _updated(connection, domains, statement)
+
+
+def refresh_scored(connection: Connection, domains: Iterable[str]) -> None:
+    """Bring only what the rows show of scores up to date, in the caller's transaction and inside the database.
+
+    Args:
+        domains: companies with a score. Those that have no row yet get a whole one.
+    """
+    statement = update(leads).where(scores.c.domain == leads.c.domain)
+    _updated(connection, domains, statement.values({name: scores.c[name] for name in _OF_SCORES}))
+
+
+def _updated(connection: Connection, domains: Iterable[str], statement: Update) -> None:
     for chunk in chunks(dict.fromkeys(domains), _CHUNK):
-        done = connection.execute(
-            update(leads)
-            .where(leads.c.domain.in_(chunk))
-            .values(
-                provider=func.coalesce(scored, provider, "Unknown"),
-                gateway=gateway,
-                hoster=hoster,
-                changed_at=utc_now(),
-            )
-        )
+        done = connection.execute(statement.where(leads.c.domain.in_(chunk)).values(changed_at=utc_now()))
         if done.rowcount != len(chunk):
             refresh(connection, chunk)
 
