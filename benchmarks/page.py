@@ -17,6 +17,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ from starlette.testclient import TestClient
 from hunter_orchestration import turkish
 from hunter_orchestration.logging import configure_logging
 from hunter_orchestration.settings import Settings
-from hunter_orchestration.store import Store, lead_queries
+from hunter_orchestration.store import Connection, Store, lead_queries
 from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.migrate import upgrade
+from hunter_orchestration.store.tables.leads import COUNTED
 from hunter_orchestration.web.app import create_app
 from hunter_orchestration.web.exports import COLUMNS, csv_pieces
 
@@ -79,8 +81,44 @@ def _profile(chance: random.Random) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _bare(store: Store, connection: Connection) -> Iterator[None]:
+    """The empty table without its indexes and triggers while it is filled; both, counts and search are made after."""
+
+    def rows(sql: str) -> list[Any]:
+        return list(connection.execute(text(sql)).all())
+
+    if store.dialect == "sqlite":
+        kept = rows("SELECT type, name, sql FROM sqlite_master WHERE tbl_name = 'leads' AND sql LIKE 'CREATE %INDEX%'")
+        kept += rows("SELECT type, name, sql FROM sqlite_master WHERE tbl_name = 'leads' AND type = 'trigger'")
+    else:
+        connection.execute(text("SET LOCAL maintenance_work_mem = '512MB'"))
+        connection.execute(text("ALTER TABLE leads DISABLE TRIGGER USER"))
+        kept = rows(
+            "SELECT 'index', indexname, indexdef FROM pg_indexes "
+            "WHERE tablename = 'leads' AND indexname <> 'pk_leads' AND schemaname = current_schema()"
+        )
+    for kind, name, _sql in kept:
+        connection.execute(text(f"DROP {kind} {name}"))
+    yield
+    for _kind, _name, sql in kept:
+        connection.exec_driver_sql(sql)
+    combination = ", ".join(f"coalesce({name}, '')" for name in COUNTED)
+    connection.execute(text("DELETE FROM lead_counts"))
+    connection.execute(
+        text(
+            f"INSERT INTO lead_counts ({', '.join(COUNTED)}, leads) SELECT {combination}, count(*) FROM leads "
+            f"GROUP BY {', '.join(str(position) for position in range(1, len(COUNTED) + 1))}"
+        )
+    )
+    if store.dialect == "sqlite":
+        connection.execute(text("INSERT INTO leads_search(leads_search) VALUES ('rebuild')"))
+    else:
+        connection.execute(text("ALTER TABLE leads ENABLE TRIGGER USER"))
+
+
 def seed(store: Store, leads: int) -> None:
-    """Fill the table with invented leads by SQL, and make the peer's copy."""
+    """Fill the empty table with invented leads by SQL, and make the peer's copy."""
     chance = random.Random(7)
     names = [f"{a} {b} {c}" for a in _FIRST for b in _TRADE for c in _FORM]
     chance.shuffle(names)
@@ -121,23 +159,27 @@ def seed(store: Store, leads: int) -> None:
             seen = "timestamptz '2026-11-24 00:00Z' - make_interval(secs => (i.n * 7919) % 31536000)"
             expires = "timestamptz '2026-11-24 00:00Z' + make_interval(secs => i.n % 1209600)"
             money, true = "(i.n % 90000)::numeric", "true"
-        run(
-            f"""INSERT INTO leads (domain, domain_shown, name, name_key, search_text, {", ".join(columns)}, complete,
-                referral_id, referral_count, expires_at, deal_value, currency, first_seen_at, changed_at)
-            {numbers}
-            SELECT s.slug || i.n || '.example', s.slug || i.n || '.example', s.name, s.name_key,
-                s.folded || ' ' || s.slug || i.n || '.example', {", ".join("p." + name for name in columns)}, {true},
-                NULL, 0, CASE WHEN p.referral_status = 'New' THEN {expires} END,
-                CASE WHEN p.referral_category IS NOT NULL THEN {money} END, 'EUR', {seen}, {seen}
-            FROM i JOIN seed_names s ON s.n = (i.n * 31 + i.n / 1120) % {len(names)}
-                JOIN seed_profiles p ON p.n = (i.n * 2654435761) % {_PROFILES}""",
-            {"leads": leads},
-        )
+        with _bare(store, connection):
+            run(
+                f"""INSERT INTO leads (domain, domain_shown, name, name_key, search_text, {", ".join(columns)},
+                    complete, referral_id, referral_count, expires_at, deal_value, currency, first_seen_at, changed_at)
+                {numbers}
+                SELECT s.slug || i.n || '.example', s.slug || i.n || '.example', s.name, s.name_key,
+                    s.folded || ' ' || s.slug || i.n || '.example', {", ".join("p." + name for name in columns)},
+                    {true}, NULL, 0, CASE WHEN p.referral_status = 'New' THEN {expires} END,
+                    CASE WHEN p.referral_category IS NOT NULL THEN {money} END, 'EUR', {seen}, {seen}
+                FROM i JOIN seed_names s ON s.n = (i.n * 31 + i.n / 1120) % {len(names)}
+                    JOIN seed_profiles p ON p.n = (i.n * 2654435761) % {_PROFILES}""",
+                {"leads": leads},
+            )
         run("DROP TABLE IF EXISTS plain_leads")
         run("CREATE TABLE plain_leads AS SELECT * FROM leads")
     if store.dialect == "postgresql":
         with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
+    else:
+        with store.write() as connection:
+            connection.execute(text("ANALYZE"))
 
 
 @dataclass(frozen=True, slots=True)

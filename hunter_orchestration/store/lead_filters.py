@@ -43,6 +43,11 @@ class LeadFilter:
         return turkish.fold(self.q).replace("\x00", " ").split()[:8]
 
     @property
+    def words_only(self) -> bool:
+        """Whether there are search words and nothing else."""
+        return bool(self.words) and not self.values and not _others(self)
+
+    @property
     def counted_only(self) -> bool:
         """Whether ``lead_counts`` alone can answer how many match."""
         return not self.words and not _others(self)

@@ -14,7 +14,7 @@ from functools import cmp_to_key
 from itertools import islice
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, func, literal, select, tuple_
 
 from hunter_orchestration.store.lead_counting import COUNT_LIMIT, counted, values_of
 from hunter_orchestration.store.lead_filters import (
@@ -175,7 +175,11 @@ def _narrow(
         start = place
         places = [one for one in places if compare(one, start) > 0]
     places.sort(key=cmp_to_key(compare))
-    domains = [domain for _, _, domain in places[:limit]]
+    return _whole(connection, [domain for _, _, domain in places[:limit]]), len(places) > limit
+
+
+def _whole(connection: Connection, domains: Sequence[str]) -> list[RowMapping]:
+    """The rows of these domains, in this order."""
     found = {
         row["domain"]: row
         for start_at in range(0, len(domains), 500)
@@ -183,7 +187,7 @@ def _narrow(
             select(leads).where(leads.c.domain.in_(domains[start_at : start_at + 500]))
         ).mappings()
     }
-    return [found[domain] for domain in domains if domain in found], len(places) > limit
+    return [found[domain] for domain in domains if domain in found]
 
 
 def _walk(
@@ -320,8 +324,10 @@ def _run(
     connection: Connection, part: _Stream, wanted: LeadFilter, bound: _Bound, descending: bool, size: int
 ) -> Iterator[RowMapping]:
     """The rows of a stream after a bound, read in pieces of ``size``."""
+    # A search in the order of names reads nothing but its index until it has found the rows to show.
+    thin = part.sorted_by == "name_key" and wanted.words_only
     base = (
-        select(leads)
+        select(*(part.columns if thin else leads.c))
         .where(*part.fixed, *residual(wanted, skip=part.skip, sorted_by=part.sorted_by))
         .order_by(*(column.desc() if descending else column.asc() for column in part.columns))
         .limit(size)
@@ -329,18 +335,15 @@ def _run(
     while True:
         query = base.where(_beyond(part.columns, bound, descending)) if bound else base
         rows = connection.execute(query).mappings().all()
-        yield from rows
+        yield from _whole(connection, [row["domain"] for row in rows]) if thin else rows
         if len(rows) < size:
             return
         bound = tuple(rows[-1][column.name] for column in part.columns)
 
 
 def _beyond(columns: Sequence[Column[Any]], bound: _Bound, descending: bool) -> ColumnElement[bool]:
-    """Rows after a bound. The first column is bounded by itself too, which is what both planners turn into a range."""
-    first, value = columns[0], bound[0]
-    if len(columns) == 1:
-        return and_(first < value if descending else first > value)
-    second, domain = columns[1], bound[1]
-    if descending:
-        return and_(first <= value, or_(first < value, second < domain))
-    return and_(first >= value, or_(first > value, second > domain))
+    """Rows after a bound, as one comparison of the index's columns, which both planners start their walk at."""
+    here = tuple_(*columns) if len(columns) > 1 else columns[0]
+    values = [literal(value, column.type) for column, value in zip(columns, bound, strict=True)]
+    there = tuple_(*values) if len(columns) > 1 else values[0]
+    return here < there if descending else here > there

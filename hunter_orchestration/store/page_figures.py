@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, func, select
+from sqlalchemy import Connection, RowMapping, case, func, or_, select
 
+from hunter_orchestration.store.lead_filters import priority_range
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.crm import crm_differences, crm_records
 from hunter_orchestration.store.tables.ingestion import imports, quarantine, watermarks
@@ -41,7 +42,8 @@ def expiring(connection: Connection, now: datetime, days: int, end_of_today: dat
 
 def new_of_priorities(connection: Connection, priorities: Sequence[str], since: datetime) -> int:
     """Leads first seen since a time that have one of the priorities."""
-    query = select(func.count()).where(leads.c.first_seen_at >= since, leads.c.priority.in_(list(priorities)))
+    wanted = or_(*(priority_range(priority) for priority in priorities))
+    query = select(func.count()).where(leads.c.first_seen_at >= since, wanted)
     return int(connection.execute(query).scalar_one())
 
 

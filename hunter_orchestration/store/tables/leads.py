@@ -62,11 +62,13 @@ leads = Table(
     Index("uq_leads_domain", "domain", unique=True),
     Index("ix_leads_rank", "rank", "domain"),
     Index("ix_leads_score", "score", "priority"),
-    Index("ix_leads_name_key", "name_key", "domain"),
+    # With the searched text, so that a search in the order of names is walked in the index alone.
+    Index("ix_leads_name_key", "name_key", "domain", "search_text"),
     Index("ix_leads_search_text", "search_text"),
     Index("ix_leads_expires_at", "expires_at", "domain"),
     Index("ix_leads_deal_value", "deal_value", "domain"),
-    Index("ix_leads_first_seen_at", "first_seen_at", "domain"),
+    # With the rank, so that the new ones of a priority are counted in the index alone.
+    Index("ix_leads_first_seen_at", "first_seen_at", "domain", "rank"),
     Index("ix_leads_changed_at", "changed_at", "domain"),
     *(
         Index(f"ix_leads_{name}", name, "rank", "domain")
