@@ -25,6 +25,7 @@ from hunter_orchestration.scoring.rules import RulesError, read_rules
 from hunter_orchestration.scoring.what_if import difference
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store, lead_details
+from hunter_orchestration.store.leads import refresh, refresh_scanned
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.operations import events
@@ -44,6 +45,25 @@ def given_two(store: Store) -> None:
         (company_row("a.example"), scan_row("a.example")),
         (company_row("g.example"), scan_row("g.example", provider="Google", **GUARDED)),
     )
+
+
+def test_a_row_of_the_page_is_what_a_whole_refresh_would_make_of_it(store: Store) -> None:
+    given_two(store)
+    with store.write() as connection:
+        refresh(connection, ["a.example"])  # g.example has no row yet
+    stage.run(store, load_settings())
+    with store.write() as connection:
+        connection.execute(update(scans).values(gateway="Mimecast", hoster="Natro", provider="Zoho"))
+        refresh_scanned(connection, ["a.example", "g.example"])
+    before = rows(store, leads)
+    with store.write() as connection:
+        refresh(connection, ["a.example", "g.example"])
+    shown = [[{**row, "changed_at": None} for row in found] for found in (before, rows(store, leads))]
+    assert shown[0] == shown[1]
+    assert [(row["domain"], row["score"], row["provider"], row["gateway"]) for row in before] == [
+        ("a.example", 0, "Local", "Mimecast"),
+        ("g.example", 90, "Google", "Mimecast"),
+    ]
 
 
 def own_rules(tmp_path: Path, name: str, **points: tuple[str, str]) -> Path:
