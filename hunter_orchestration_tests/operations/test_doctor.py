@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from hunter_orchestration.commands import doctor
-from hunter_orchestration.commands.doctor import Finding
+from hunter_orchestration.commands.findings import Finding
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
@@ -96,13 +96,13 @@ def test_a_page_open_to_everybody_is_found() -> None:
     assert looked("page")[0].state == "ok"
 
 
-def test_faulty_rules_mapping_and_alerts_are_named_with_their_file(tmp_path: Path) -> None:
+def test_every_faulty_file_that_people_edit_is_named(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("version: 1\npoints: [\n")
-    found = looked("files", rules_file=bad, mapping_file=bad, alerts_file=bad)
-    assert {finding.name for finding in found if finding.state == "problem"} == {
-        "rules file", "mapping file", "alerts file",
-    }  # fmt: skip
+    found = looked("files", rules_file=bad, mapping_file=bad, briefing_file=bad, offers_file=bad, alerts_file=bad)
+    assert [finding.name for finding in found if finding.state == "problem"] == [
+        "rules file", "mapping file", "briefing file", "offers file", "alerts file",
+    ]  # fmt: skip
     assert all("bad.yaml" in finding.sentence for finding in found if finding.state == "problem")
     assert {finding.state for finding in looked("files")} == {"ok"}
 
