@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +17,7 @@ from hunter_orchestration.commands.console import (
     progress,
     say,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from hunter_orchestration.commands.dynamics_printing import print_plan, print_refused, print_result, print_rows
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON value instead of a table.")]
 _Domains = Annotated[list[str] | None, typer.Option("--domain", "-d", help="Only this company; may be repeated.")]
@@ -59,9 +56,15 @@ def _organisation(app: typer.Typer) -> None:
             if as_json:
                 print_json(report.as_dict())
             else:
-                columns = {"table": "Table", "field": "Field", "source": "Source", "rule": "Rule", "type": "Type",
-                           "length": "Length", "state": "State", "problem": "Problem"}  # fmt: skip
-                print_table(report.fields, columns)
+                rows = [
+                    {
+                        **f,
+                        "where": f"{f['table']}.{f['field']}",
+                        "type": f"{f['type'] or ''} {f['length'] or ''}".strip(),
+                    }
+                    for f in report.fields
+                ]
+                print_table(rows, {"where": "Field", "type": "Type", "rule": "Rule", "state": "State"})
                 for finding in report.findings:
                     say(f"{finding.level}: {finding.table} {finding.field}: {finding.problem}. {finding.fix}")
                 say("Ready to push." if report.ready else "Not ready: nothing will be pushed.")
@@ -111,10 +114,7 @@ def _sync(app: typer.Typer) -> None:
             if as_json:
                 print_json(rows)
                 return
-            print_table([_planned(r) for r in rows if r["operation"] != "unchanged"],
-                        {"domain": "Company", "table": "Table", "operation": "Operation", "changes": "Changes",
-                         "reason": "Reason"})  # fmt: skip
-            say(f"{len(rows)} record(s), {sum(r['operation'] == 'unchanged' for r in rows)} unchanged.")
+            print_plan(rows)
 
     @app.command()
     def push(
@@ -141,7 +141,7 @@ def _sync(app: typer.Typer) -> None:
                     with runs.recorded(store, "dynamics_records", requested_by=_actor()) as recorded:
                         result = stage.push(store, settings, **options)
                         recorded.counts.update(result.counts)
-            _show(result.counts, result.facts, as_json)
+            print_result(result.counts, result.facts, as_json)
 
     @app.command()
     def pull(as_json: _Json = False) -> None:
@@ -156,7 +156,7 @@ def _sync(app: typer.Typer) -> None:
             with runs.recorded(store, "pull", requested_by=_actor()) as recorded:
                 result = stage.pull(store, settings, actor=_actor())
                 recorded.counts.update(result.counts)
-            _show(result.counts, result.facts, as_json)
+            print_result(result.counts, result.facts, as_json)
 
     @app.command()
     def reconcile(
@@ -174,15 +174,12 @@ def _sync(app: typer.Typer) -> None:
             with runs.recorded(store, "reconcile", requested_by=_actor()) as recorded:
                 result = stage.reconcile(store, settings, mend=mend, actor=_actor())
                 recorded.counts.update(result.counts)
-            _show(result.counts, result.facts, as_json)
+            print_result(result.counts, result.facts, as_json)
             if result.counts["differences"] > result.counts["mended"]:
                 raise typer.Exit(FAILED)
 
 
 def _people(app: typer.Typer) -> None:
-    columns = {"company_domain": "Company", "table_name": "Table", "external_id": "Key", "error_code": "Code",
-               "error": "The CRM says", "fix": "What to do", "attempts": "Attempts"}  # fmt: skip
-
     @app.command()
     def rejects(
         retry: Annotated[bool, typer.Option("--retry", help="Have the next push try them again.")] = False,
@@ -190,18 +187,20 @@ def _people(app: typer.Typer) -> None:
         limit: Annotated[int, typer.Option(min=1, max=100_000)] = 100,
         as_json: _Json = False,
     ) -> None:
-        """List records the CRM rejected, with its reason and what to do."""
+        """List records that the CRM rejected or somebody deleted there, with the reason and what to do."""
         with errors_told():
             from hunter_orchestration.dynamics import decisions
             from hunter_orchestration.store import crm
 
             store = opened_store()
             with store.read() as connection:
-                rows = [dict(r) for r in crm.listed(connection, ["rejected"], limit=limit, domains=domain)]
+                rows = [
+                    dict(r) for r in crm.listed(connection, ["rejected", "deleted_in_crm"], limit=limit, domains=domain)
+                ]
             if retry:
                 count = decisions.retry(store, domain, actor=_actor())
                 say(f"{count} company(ies) will be tried again.")
-            _rows(rows, columns, as_json)
+            print_json(rows) if as_json else print_refused(rows)
 
     @app.command()
     def conflicts(
@@ -229,7 +228,7 @@ def _people(app: typer.Typer) -> None:
                 say(f"{table} {key}: the next push uses {crm_id}.")
             with store.read() as connection:
                 rows = [dict(r) for r in crm.listed(connection, ["conflict"], limit=limit)]
-            _rows(rows, columns | {"candidates": "Candidates"}, as_json)
+            print_json(rows) if as_json else print_refused(rows)
 
     @app.command()
     def audit(
@@ -264,7 +263,7 @@ def _people(app: typer.Typer) -> None:
 
             settings = load_settings()
             row = decisions.qualify(opened_store(settings), settings, domain, actor=_actor())
-            _rows([row], {"external_id": "Lead", "crm_state": "State", "crm_id": "Id"}, as_json)
+            print_rows([row], {"external_id": "Lead", "crm_state": "State", "crm_id": "Id"}, as_json)
 
     @app.command()
     def merge(loser: str, winner: str, as_json: _Json = False) -> None:
@@ -275,7 +274,7 @@ def _people(app: typer.Typer) -> None:
 
             settings = load_settings()
             row = decisions.merge_accounts(opened_store(settings), settings, loser, winner, actor=_actor())
-            _rows([row], {"external_id": "Account", "state": "State", "crm_id": "Id"}, as_json)
+            print_rows([row], {"external_id": "Account", "state": "State", "crm_id": "Id"}, as_json)
 
 
 def _closing(app: typer.Typer) -> None:
@@ -288,7 +287,7 @@ def _closing(app: typer.Typer) -> None:
             row = decisions.close_opportunity(
                 opened_store(settings), settings, referral, won=won, reason=reason, actor=_actor()
             )
-            _rows([row], {"external_id": "Opportunity", "crm_state": "State", "crm_id": "Id"}, as_json)
+            print_rows([row], {"external_id": "Opportunity", "crm_state": "State", "crm_id": "Id"}, as_json)
 
     @app.command()
     def win(referral: str, reason: Annotated[str, typer.Option()] = "", as_json: _Json = False) -> None:
@@ -307,7 +306,7 @@ def _closing(app: typer.Typer) -> None:
             from hunter_orchestration.dynamics import decisions
 
             row = decisions.recreate(opened_store(), table, key, actor=_actor())
-            _rows([row], {"table_name": "Table", "external_id": "Key", "state": "State"}, as_json)
+            print_rows([row], {"table_name": "Table", "external_id": "Key", "state": "State"}, as_json)
 
 
 def _window(since: datetime | None) -> Any:
@@ -328,32 +327,3 @@ def _actor() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "hunter"
-
-
-def _planned(row: Mapping[str, Any]) -> dict[str, Any]:
-    changes = "; ".join(f"{name}: {_short(old)} → {_short(new)}" for name, (old, new) in row["fields"].items())
-    return {**row, "changes": changes}
-
-
-def _short(value: Any) -> str:
-    text = "empty" if value is None else str(value).replace("\n", " ")
-    return text if len(text) <= 40 else text[:39] + "…"
-
-
-def _show(counts: Mapping[str, int], facts: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json({"counts": dict(counts), "facts": dict(facts)})
-        return
-    print_table([{"what": name, "rows": number} for name, number in counts.items() if number],
-                {"what": "What", "rows": "Rows"})  # fmt: skip
-    if facts.get("throttled"):
-        say(str(facts["throttled"]))
-    for difference in facts.get("differences", ())[:20]:
-        say(f"{difference['kind']}: {difference['table_name']} {difference['external_id']} {difference['field'] or ''}")
-
-
-def _rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], as_json: bool) -> None:
-    if as_json:
-        print_json([dict(row) for row in rows])
-    else:
-        print_table(list(rows), columns)

@@ -78,3 +78,35 @@ def test_tables_are_printed_for_people_and_mistakes_in_one_sentence(world: World
     assert run("qualify", domain_of(1))[0] == 0
     assert run("qualify", "unknown.example")[0] == 1
     assert run("setup")[0] == 0
+
+
+def test_a_person_reads_reasons_candidates_and_what_to_do(world: World, run: Any) -> None:
+    add_companies(world.store, [1], referral=False)
+    ids = [world.sales.enter("account", name=n, websiteurl=f"https://{domain_of(1)}") for n in ("A", "B")]
+    world.box.configure("dataverse", refuse_rows=[{"table": "lead", "column": "subject", "message": "Not now."}])
+    run("push")
+    text = run("rejects")[1]
+    assert "Not now. [0x80040265, 1 attempt(s)]" in text
+    assert "A plug-in or rule in Dynamics refused it." in text
+    text = run("conflicts")[1]
+    assert all(f"account:{domain_of(1)}={crm_id}  " in text for crm_id in ids)
+    assert "Say which of the records it is" in text
+    assert f"blocked account {domain_of(1)} (several_matches)" in run("plan", "-d", domain_of(1))[1]
+
+
+def test_a_person_ends_opportunities_and_asks_for_a_deleted_record_again(world: World, run: Any) -> None:
+    add_companies(world.store, [1, 2])
+    run("push")
+    referral = "00000000-0000-4000-8000-00000000000"
+    assert "won" in run("win", f"{referral}1", "--reason", "Signed")[1]
+    assert "lost" in run("lose", f"{referral}2")[1]
+    assert run("win", f"{referral}2")[0] == 1
+    world.sales.delete("account", domain_of(1))
+    run("pull")
+    assert "Make it again only if you want it back" in run("rejects")[1]
+    assert "pending" in run("recreate", "account", domain_of(1))[1]
+    assert json.loads(run("push", "--json")[1])["counts"]["created"] == 1
+    won = [
+        json.loads(line) for line in run("audit", "--table", "opportunity", "--outcome", "confirmed")[1].splitlines()
+    ]
+    assert [e["operation"] for e in won if e["company_domain"] == domain_of(1)][:2] == ["create", "won"]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hunter_orchestration import dynamics
 from hunter_orchestration.dynamics.client import KeyValueError, key_address
 from hunter_orchestration.dynamics.countries import country_code, country_name
+from hunter_orchestration.dynamics.fixes import WORDS
 from hunter_orchestration.dynamics.mapping import FieldMapping, load_mapping
 from hunter_orchestration.dynamics.plan import plan_create, plan_existing, still_ours
 from hunter_orchestration.dynamics.records import priority_score, signals
-from hunter_orchestration.dynamics.refusals import Refusal, read_refusal
+from hunter_orchestration.dynamics.refusals import _FIXES, Refusal, read_refusal
 from hunter_orchestration.dynamics.values import clean, clip, hash_of, same, utf16
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -157,3 +161,15 @@ def test_the_score_decides_the_stage() -> None:
     stages = [mapping.stage_for(s) for s in (0, 39, 40, 59, 60, 79, 80, 100)]
     assert [s.stage if s else None for s in stages] == [None, None, "Qualify", "Qualify", "Develop", "Develop",
                                                         "Propose", "Propose"]  # fmt: skip
+
+
+def test_every_fix_that_the_ledger_names_has_plain_words() -> None:
+    """Read from the source: a new one without words would be shown as its key."""
+    found: set[str] = set(_FIXES.values())
+    for path in Path(dynamics.__file__).parent.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        found.update(re.findall(r'fix(?:"\])?="([a-z_]+)"', text))
+        found.update(re.findall(r'FieldError\(\s*\w+, "([a-z_]+)"', text))
+    assert len(found) > 12
+    assert found - WORDS.keys() == set()
+    assert all(words.endswith(".") for words in WORDS.values())
