@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from itertools import chain
+from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from hunter_orchestration.definitions import build_defs
 from hunter_orchestration.defs.partitions import DAYS
 from hunter_orchestration.settings import load_settings
 
+ROOT = Path(__file__).parents[2]
 CHAIN = {"raw_leads", "referrals", "companies", "domain_scans", "lead_scores", "dynamics_records"}
 TABLES = CHAIN | {"imported_leads", "dynamics_changes", "dynamics_differences"}
 OUTSIDE = {"partner_center", "lead_files", "dynamics_365"}
@@ -48,6 +51,18 @@ def test_a_sudden_drop_stops_what_is_downstream() -> None:
     graph = build_defs(load_settings()).resolve_asset_graph()
     blocking = {key.name for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
     assert "no_sudden_drop" in blocking
+
+
+def test_no_two_runs_do_the_same_stage_at_once() -> None:
+    graph = build_defs(load_settings()).resolve_asset_graph()
+    pools = {stage: graph.get(dg.AssetKey(stage)).pools for stage in CHAIN | {"dynamics_changes"}}
+    assert pools["lead_scores"] == {"scorer"}
+    assert pools["domain_scans"] == {"scanner"}
+    assert pools["raw_leads"] == {"partner_center"}
+    assert pools["dynamics_records"] == pools["dynamics_changes"] == {"dynamics"}
+    for file in ("dagster.yaml", "deploy/postgres/dagster.yaml"):
+        settings = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
+        assert settings["concurrency"]["pools"] == {"granularity": "op", "default_limit": 1}, file
 
 
 def test_jobs_of_the_chain_run_over_days_and_the_others_do_not() -> None:

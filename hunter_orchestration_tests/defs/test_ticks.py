@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import update
 
 from hunter_orchestration.defs.partitions import RANGE_END, RANGE_START, range_tags
@@ -96,7 +97,13 @@ def test_a_service_that_is_down_skips_with_a_sentence(sqlite_store: Store) -> No
     assert tick.reason
 
 
-def test_the_range_of_a_first_sync_is_short_and_ends_today() -> None:
-    tags = range_tags(None, NOW.date())
-    assert tags[RANGE_END] == "2026-11-24"
-    assert "2026-10-01" < tags[RANGE_START] < "2026-11-24"
+@pytest.mark.parametrize("first", [None, date(2024, 1, 1), date(2026, 9, 25)], ids=["first", "years", "months"])
+def test_a_tick_names_two_weeks_at_most_however_long_nothing_was_fetched(first: date | None) -> None:
+    assert range_tags(first, NOW.date()) == {RANGE_START: "2026-11-11", RANGE_END: "2026-11-24"}
+
+
+def test_a_tick_names_the_days_that_changed_and_none_before_the_first_day_there_is() -> None:
+    assert range_tags(date(2026, 11, 23), NOW.date()) == {RANGE_START: "2026-11-23", RANGE_END: "2026-11-24"}
+    known = load_settings().first_day
+    assert range_tags(None, known + timedelta(days=2))[RANGE_START] == known.isoformat()
+    assert range_tags(date(2026, 12, 24), NOW.date()) == {RANGE_START: "2026-11-24", RANGE_END: "2026-11-24"}
