@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,20 +48,49 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             yield url
 
 
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    """A store at the newest schema, on SQLite and on PostgreSQL."""
-    opened = Store(store_url)
+def _upgraded(url: str) -> str:
+    opened = Store(url)
     upgrade(opened)
-    yield opened
     opened.close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file at the newest schema, upgraded once and copied for each test."""
+    path = tmp_path_factory.mktemp("template") / "hunter.db"
+    _upgraded(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> Iterator[str]:
+    """A PostgreSQL database at the newest schema, upgraded once and copied for each test."""
+    with fresh_database(postgresql_server) as url:
+        yield _upgraded(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A store at the newest schema, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield from _copied(request.getfixturevalue("sqlite_template"), tmp_path)
+        return
+    template = request.getfixturevalue("postgresql_template")
+    with fresh_database(request.getfixturevalue("postgresql_server"), template) as url:
+        opened = Store(url)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture
-def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+def sqlite_store(sqlite_template: Path, tmp_path: Path) -> Iterator[Store]:
     """A store at the newest schema on SQLite, for what does not depend on the database."""
-    opened = Store(f"sqlite:///{tmp_path / 'hunter.db'}")
-    upgrade(opened)
+    yield from _copied(sqlite_template, tmp_path)
+
+
+def _copied(template: Path, folder: Path) -> Iterator[Store]:
+    opened = Store(f"sqlite:///{shutil.copy(template, folder / 'hunter.db')}")
     yield opened
     opened.close()
 

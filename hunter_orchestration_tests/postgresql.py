@@ -94,8 +94,8 @@ def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def fresh_database(server_url: str) -> Iterator[str]:
-    """An empty database on the server, dropped afterwards; yields its URL."""
+def fresh_database(server_url: str, template: str | None = None) -> Iterator[str]:
+    """A database on the server, dropped afterwards: empty, or a copy of ``template`` (a URL); yields its URL."""
     name = f"t{uuid4().hex}"
     base, _, _ = server_url.rpartition("/")
     host, _, port = base.rpartition("@")[2].partition(":")
@@ -103,7 +103,8 @@ def fresh_database(server_url: str) -> Iterator[str]:
     admin.autocommit = True
     try:
         with admin.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name}")
+            copied = "" if template is None else f" TEMPLATE {template.rpartition('/')[2]}"
+            cursor.execute(f"CREATE DATABASE {name}{copied}")
         yield f"{base}/{name}"
     finally:
         with admin.cursor() as cursor:
