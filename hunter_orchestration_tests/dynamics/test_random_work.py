@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,14 @@ from hunter_orchestration.errors import TransientError
 from hunter_orchestration.sandbox.running import RunningSandbox
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
-from hunter_orchestration_tests.dynamics.world import World, add_companies, change_company, change_score, world_in
+from hunter_orchestration_tests.dynamics.world import (
+    World,
+    add_companies,
+    change_company,
+    change_consent,
+    change_score,
+    world_in,
+)
 
 _NUMBERS = range(4)
 _COLUMNS = {
@@ -25,11 +34,15 @@ _COLUMNS = {
     "lead": ["subject", "description", "telephone1"],
     "opportunity": ["name", "description"],
 }
+_PLUG_INS = [
+    {"table": "account", "column": "address1_city", "value": "Bursa", "to": "BURSA"},
+    {"table": "lead", "column": "hnt_finalscore", "to": 1},
+]
 _LOST = ["drop_after_commit", "reset", "half_body", "invalid_json", "truncated_gzip"]
 
 
-def machine(box: RunningSandbox) -> type[RuleBasedStateMachine]:
-    """The machine for one sandbox."""
+def machine(box: RunningSandbox, empty: Path) -> type[RuleBasedStateMachine]:
+    """The machine for one sandbox; ``empty`` is a database without rows."""
 
     class Work(RuleBasedStateMachine):
         world: World
@@ -38,8 +51,9 @@ def machine(box: RunningSandbox) -> type[RuleBasedStateMachine]:
         @initialize()
         def begin(self) -> None:
             self.folder = tempfile.TemporaryDirectory()
-            store = Store(f"sqlite:///{self.folder.name}/hunter.db")
-            upgrade(store)
+            path = Path(self.folder.name) / "hunter.db"
+            shutil.copy(empty, path)
+            store = Store(f"sqlite:///{path}")
             self.world = world_in(store, box, dynamics_batch_size=3)
             self.domains = add_companies(store, _NUMBERS)
             self.pushed = False
@@ -120,6 +134,17 @@ def machine(box: RunningSandbox) -> type[RuleBasedStateMachine]:
         def score_changes(self, number: int, score: int) -> None:
             change_score(self.world.store, self.domains[number], score=score)
 
+        @rule(on=st.booleans())
+        def plug_in(self, on: bool) -> None:
+            """A plug-in that rewrites what is written comes, or goes."""
+            self.world.box.configure("dataverse", rewrite_rows=_PLUG_INS if on else [])
+
+        @rule(number=st.integers(0, 3), contact=st.sampled_from([True, False, None]))
+        def consent_changes(self, number: int, contact: bool | None) -> None:
+            change_consent(
+                self.world.store, self.domains[number], {"contact": contact} if contact is not None else None
+            )
+
         def teardown(self) -> None:
             if hasattr(self, "world"):
                 self.world.settles()
@@ -130,9 +155,13 @@ def machine(box: RunningSandbox) -> type[RuleBasedStateMachine]:
 
 
 @pytest.mark.slow
-def test_no_order_of_events_breaks_an_invariant(sandbox: RunningSandbox) -> None:
+def test_no_order_of_events_breaks_an_invariant(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.db"
+    store = Store(f"sqlite:///{empty}")
+    upgrade(store)
+    store.close()
     run_state_machine_as_test(
-        machine(sandbox),
+        machine(sandbox, empty),
         settings=settings(
             max_examples=12,
             stateful_step_count=18,

@@ -180,6 +180,13 @@ def change_company(store: Store, domain: str, *, due: bool = True, **values: Any
             crm.mark_due(connection, [domain])
 
 
+def change_consent(store: Store, domain: str, consent: dict[str, Any] | None) -> None:
+    """The company's people agreed to be contacted, or refused."""
+    with store.write() as connection:
+        connection.execute(update(contacts).where(contacts.c.company_domain == domain).values(consent=consent))
+        crm.mark_due(connection, [domain])
+
+
 def change_score(store: Store, domain: str, **values: Any) -> None:
     """The company was scored again."""
     with store.write() as connection:
