@@ -19,12 +19,16 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How a subject is right now: ``run:<job>`` or ``check:<asset>.<check>``."""
+    """How a subject is right now: ``run:<job>`` or ``check:<asset>.<check>``.
+
+    ``turkish`` is the sentence in Turkish; empty where there is none, as for a text of an error.
+    """
 
     subject: str
     state: Literal["ok", "warning", "problem"]
     sentence: str
     link: str
+    turkish: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Alert:
     level: Level
     sentence: str
     link: str
+    turkish: str = ""
+
+    def said(self, language: str) -> str:
+        """What happened, in words."""
+        return self.turkish if language == "tr" and self.turkish else self.sentence
 
     def title(self, language: str) -> str:
         """The first line."""
@@ -43,7 +52,7 @@ class Alert:
     def as_dict(self, language: str) -> dict[str, Any]:
         """For a webhook."""
         return {"product": "hunter", "subject": self.subject, "level": self.level, "title": self.title(language),
-                "sentence": self.sentence, "link": self.link}  # fmt: skip
+                "sentence": self.said(language), "link": self.link}  # fmt: skip
 
 
 def changes(target: str, seen: Iterable[Seen], told: Mapping[str, str], *, warnings: bool) -> list[tuple[Alert, str]]:
@@ -58,7 +67,7 @@ def changes(target: str, seen: Iterable[Seen], told: Mapping[str, str], *, warni
         state = FINE if level == "recovered" else level
         if state == told.get(scope_of(target, item.subject), FINE):
             continue
-        out.append((Alert(item.subject, level, mask(item.sentence), item.link), state))
+        out.append((Alert(item.subject, level, mask(item.sentence), item.link, mask(item.turkish)), state))
     return out
 
 

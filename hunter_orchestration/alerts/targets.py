@@ -152,7 +152,7 @@ def _card(alert: Alert, language: str) -> dict[str, Any]:
                     "body": [
                         {"type": "TextBlock", "text": alert.title(language), "weight": "bolder", "size": "medium",
                          "wrap": True, "color": _COLOURS[alert.level]},
-                        {"type": "TextBlock", "text": alert.sentence, "wrap": True},
+                        {"type": "TextBlock", "text": alert.said(language), "wrap": True},
                     ],
                     "actions": [{"type": "Action.OpenUrl", "title": "Hunter", "url": alert.link}],
                 },
@@ -165,7 +165,7 @@ def _mail(target: Email, alert: Alert) -> None:
     message = EmailMessage()
     message["From"], message["To"] = target.sender, ", ".join(target.to)
     message["Subject"] = f"Hunter: {alert.title(target.language)}"
-    message.set_content(f"{alert.sentence}\n\n{alert.link}\n")
+    message.set_content(f"{alert.said(target.language)}\n\n{alert.link}\n")
     if target.security == "tls":
         context = ssl.create_default_context()
         server: smtplib.SMTP = smtplib.SMTP_SSL(target.host, target.port, timeout=_TIMEOUT, context=context)

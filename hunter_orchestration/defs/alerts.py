@@ -32,16 +32,24 @@ def runs_seen(instance: dg.DagsterInstance, store: Store, settings: Settings, jo
             run = record.dagster_run
             link = f"{settings.dagster_base_url}/runs/{run.run_id}"
             if run.status == dg.DagsterRunStatus.SUCCESS:
-                yield Seen(f"run:{job}", "ok", f"Run {run.run_id} succeeded.", link)
+                told = f"Run {run.run_id} succeeded.", f"{run.run_id} çalışması başarıyla bitti."
+                yield Seen(f"run:{job}", "ok", told[0], link, told[1])
             elif run.tags.get(_WILL_RETRY) != "true":
-                yield Seen(f"run:{job}", "problem", _reason(store, run.run_id), link)
+                told = _reasons(store, run.run_id)
+                yield Seen(f"run:{job}", "problem", told[0], link, told[1])
 
 
-def _reason(store: Store, run_id: str) -> str:
+def _reasons(store: Store, run_id: str) -> tuple[str, str]:
+    """Why a run failed, in English and in Turkish; the recorded error itself is the engine's own text."""
     with store.read() as connection:
         rows = latest_runs(connection, limit=50)
-    recorded = [str(row["error"]) for row in rows if row["run_id"] == run_id and row["error"]]
-    return recorded[0] if recorded else f"Run {run_id} failed; its log in Dagster says why."
+    for row in rows:
+        if row["run_id"] == run_id and row["error"]:
+            return str(row["error"]), f"{run_id} çalışması başarısız oldu. Motorun bildirdiği: {row['error']}"
+    return (
+        f"Run {run_id} failed; its log in Dagster says why.",
+        f"{run_id} çalışması başarısız oldu; nedeni Dagster'daki kaydında yazıyor.",
+    )
 
 
 def checks_seen(instance: dg.DagsterInstance, settings: Settings, keys: Iterable[dg.AssetCheckKey]) -> Iterator[Seen]:
@@ -55,12 +63,17 @@ def checks_seen(instance: dg.DagsterInstance, settings: Settings, keys: Iterable
         subject = f"check:{asset}.{key.name}"
         link = f"{settings.dagster_base_url}/assets/{asset}?view=checks"
         if evaluation.passed:
-            yield Seen(subject, "ok", f"The check {key.name} of {asset} holds.", link)
+            told = f"The check {key.name} of {asset} holds.", f"{asset} varlığındaki {key.name} denetimi tutuyor."
+            yield Seen(subject, "ok", told[0], link, told[1])
         else:
             figures = ", ".join(f"{name} {entry.value}" for name, entry in evaluation.metadata.items())
             severe = evaluation.severity == dg.AssetCheckSeverity.ERROR
-            told = f"The check {key.name} of {asset} fails" + (f": {figures}." if figures else ".")
-            yield Seen(subject, "problem" if severe else "warning", told, link)
+            end = f": {figures}." if figures else "."
+            told = (
+                f"The check {key.name} of {asset} fails{end}",
+                f"{asset} varlığındaki {key.name} denetimi tutmuyor{end}",
+            )
+            yield Seen(subject, "problem" if severe else "warning", told[0], link, told[1])
 
 
 def _evaluation(record: Any) -> Any:

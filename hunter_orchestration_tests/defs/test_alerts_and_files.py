@@ -61,7 +61,10 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-BAD = Seen("run:sync_referrals", "problem", "The sign-in of ayse@firma.example ended.", "http://127.0.0.1/r")
+BAD = Seen(
+    "run:sync_referrals", "problem", "The sign-in of ayse@firma.example ended.", "http://127.0.0.1/r",
+    "ayse@firma.example oturumu sona erdi.",
+)  # fmt: skip
 WARN = Seen("check:raw_leads.sign_in_lasts", "warning", "Nine days left.", "http://127.0.0.1/c")
 
 
@@ -73,7 +76,9 @@ def test_a_failure_is_told_once_and_its_end_once(sqlite_store: Store, tmp_path: 
         tell(sqlite_store, settings, [seen])
     assert [body["level"] for body in inbox.bodies] == ["problem", "recovered"]
     assert "sorun" in inbox.bodies[0]["title"]
+    assert "oturumu sona erdi" in inbox.bodies[0]["sentence"]
     assert "ayse@" not in inbox.bodies[0]["sentence"]
+    assert inbox.bodies[1]["sentence"] == "It runs."
 
 
 def test_a_target_that_was_away_is_told_later_and_the_others_at_once(
@@ -154,6 +159,7 @@ def test_failed_runs_and_checks_are_seen_as_they_stand(sqlite_store: Store) -> N
                 *checks_seen(instance, settings, [spec.key]),
             ]
             states.append({item.subject: item.state for item in seen})
+            assert all(item.turkish and item.turkish != item.sentence for item in seen)
     assert states == [
         {"run:work": "problem", "check:thing.holds": "problem"},
         {"run:work": "ok", "check:thing.holds": "ok"},
