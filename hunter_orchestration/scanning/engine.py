@@ -216,4 +216,8 @@ class Engine:
             self.cache.put(key, answer, now)
             for running, slot in lookup.waiters:
                 self._deliver(running, slot, answer)
-        self._deliver(lookup.task, lookup.slot, answer)
+        running = lookup.task
+        running.answers[lookup.slot] = answer
+        running.open -= 1
+        if not running.open:
+            self._runnable.append(running)

@@ -127,6 +127,7 @@ class Lookups:
         self._pending[key] = lookup
         lookup.ids.append(key)
         lookup.tries += 1
+        lookup.plain = lookup.tries == 1 and not lookup.chases and lookup.only is None
         lookup.queued = False
         lookup.resolver = lookup.flying = resolver
         lookup.sent_at = now
@@ -156,7 +157,8 @@ class Lookups:
         if len(data) < _HEADER_SIZE:
             return
         message_id = data[0] << 8 | data[1]
-        lookup = self._pending.get(fd << 16 | message_id)
+        key = fd << 16 | message_id
+        lookup = self._pending.get(key)
         if lookup is None:
             return
         try:
@@ -168,6 +170,15 @@ class Lookups:
         now = self._clock()
         if answer.rcode == REFUSED:
             self._refused(lookup, resolver, now)
+            return
+        if lookup.plain and answer.state != "unknown" and not answer.chase:
+            # Nearly all of them: sent once, answered at once. The rest of this class is for the others.
+            resolver.on_answer(now, now - lookup.sent_at)
+            del self._pending[key]
+            resolver.in_flight -= 1
+            answer.resolver = resolver.label
+            lookup.done = lookup.task.heard = True
+            self._ended(lookup, answer, now)
             return
         resolver.on_answer(now, now - lookup.sent_at if lookup.tries == 1 else None)
         self._answered(lookup, answer, resolver, now)

@@ -51,7 +51,7 @@ class Lookup:
 
     __slots__ = (
         "asked", "chases", "cnames", "done", "edns", "failure", "flying", "ids", "most", "name", "only", "over_tcp",
-        "parked", "qtype", "question", "queued", "refusals", "resolver", "sent_at", "slot", "task", "tcp_tries",
+        "parked", "plain", "qtype", "question", "queued", "refusals", "resolver", "sent_at", "slot", "task", "tcp_tries",
         "timer", "tries", "ttl", "waiters",
     )  # fmt: skip
 
@@ -80,6 +80,7 @@ class Lookup:
         self.tcp_tries = 0
         self.done = False
         self.parked = False
+        self.plain = False
         self.failure = "timeout"
         self.waiters: list[tuple[Running[Any], int]] | None = None
 
