@@ -23,7 +23,8 @@ from hunter_orchestration.errors import PermanentError
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_EXPANDED_BYTES = 400 * 1024 * 1024
-MAX_CELLS = 6_000_000
+MAX_CELLS = 3_000_000
+"""A sheet is held in memory while it is read: so many cells take about 300 MB."""
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 256
 

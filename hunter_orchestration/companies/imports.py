@@ -280,8 +280,9 @@ class _Import:
                     rejects.append(self._reject(line, cells, reason, suppressed))
                 else:
                     payloads.append(Payload(self._key(record, domain), record_hash(record), record, None))
-            kept = raw_leads.keep(connection, SOURCE, payloads, now=now, pass_started=self.started)
-            import_store.name_origin(connection, SOURCE, now, self.import_id)
+            kept = raw_leads.keep(
+                connection, SOURCE, payloads, now=now, pass_started=self.started, import_id=self.import_id
+            )
             import_store.add_rejects(connection, rejects)
             counts["rows"] += len(rows)
             counts["stored"] += kept.stored

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, select, update
@@ -62,20 +61,6 @@ def rejects(connection: Connection, import_id: int, *, after_line: int = 0, limi
         .limit(limit)
     )
     return connection.execute(query).mappings().all()
-
-
-def name_origin(connection: Connection, source: str, received_at: datetime, import_id: int) -> None:
-    """Tell the records that came in at a moment which import brought them."""
-    connection.execute(
-        update(raw_leads)
-        .where(
-            raw_leads.c.source == source,
-            raw_leads.c.processed_at.is_(None),
-            raw_leads.c.received_at == received_at,
-            raw_leads.c.import_id.is_(None),
-        )
-        .values(import_id=import_id)
-    )
 
 
 def record(connection: Connection, source: str, external_id: str, payload_hash: str) -> RowMapping | None:

@@ -73,6 +73,7 @@ def keep(
     pass_started: datetime,
     changing_since: datetime | None = None,
     listed_from: datetime | None = None,
+    import_id: int | None = None,
 ) -> Stored:
     """Keep a page of payloads, each once, with one look-up for the whole page.
 
@@ -84,6 +85,7 @@ def keep(
         pass_started: when the caller's pass over the source began, on the clock of ``now``.
         changing_since: the same moment on the source's clock: a stamp from then on is a change under way.
         listed_from: where the list begins; a record that stood before it has left no place in it.
+        import_id: the file they come from.
     """
     result = Stored()
     known, newest = _known(connection, source, {payload.external_id for payload in payloads})
@@ -114,7 +116,7 @@ def keep(
                 "payload_hash": payload.hash,
                 "payload": payload.body,
                 "source_updated_at": payload.updated_at,
-                "import_id": None,
+                "import_id": import_id,
                 "received_at": now,
                 "seen_at": seen_at,
                 "processed_at": None,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hunter_orchestration.companies import files, imports, stage
 from hunter_orchestration.companies.files import FileRefusedError
 from hunter_orchestration.companies.imports import RecordRefusedError, add_lead, preview
-from hunter_orchestration.store import Store, companies, quarantine, runs
+from hunter_orchestration.store import Store, companies, quarantine, raw_leads, runs
 from hunter_orchestration.store import imports as import_store
 
 TURKISH = (
@@ -74,7 +74,10 @@ def test_a_given_domain_beats_an_addresss_and_empty_cells_are_nothing(store: Sto
 
 def test_the_same_file_twice_changes_nothing(store: Store, tmp_path: Path) -> None:
     path = written(tmp_path, TURKISH + "Güneş Gıda Yeni;;satis@gunesgida.com.tr;;;;\r\n")
-    imported(store, tmp_path, path)
+    import_id, _ = imported(store, tmp_path, path)
+    with store.read() as connection:
+        waiting = raw_leads.pending(connection, imports.SOURCE, window=None, after_id=0, limit=10)
+    assert [row["import_id"] for row in waiting] == [import_id] * 3
     stage.run(store)
     with store.read() as connection:
         before = companies.by_domain(connection, ["isikmetal.com.tr", "gunesgida.com.tr"])
