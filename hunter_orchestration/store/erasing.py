@@ -239,16 +239,20 @@ def waiting_files(connection: Connection) -> list[str]:
 
 
 def purge(store: Store) -> None:
-    """Take what was overwritten or dropped out of the file too. Nothing to do on a server: its own vacuum does that.
+    """Take what was overwritten or dropped out of the database's files as well.
 
-    SQLite leaves the old text in free pages and in its write-ahead log until both are written anew.
+    SQLite leaves the old text in free pages and in its write-ahead log until both are written anew; PostgreSQL keeps
+    old versions of rows until a vacuum, which is not waited for here. Its own log and backups end with their retention.
 
     Raises:
         StoreError: another program keeps the database busy; the erasure itself is done.
     """
-    if store.dialect != "sqlite":
-        return
     with store.read() as connection:
-        connection.exec_driver_sql("INSERT INTO leads_search(leads_search) VALUES ('optimize')")
-        connection.exec_driver_sql("VACUUM")
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        if store.dialect == "sqlite":
+            connection.exec_driver_sql("INSERT INTO leads_search(leads_search) VALUES ('optimize')")
+            connection.exec_driver_sql("VACUUM")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            return
+        outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+        for table in (*(place.table for place in PLACES), contacts, leads):
+            outside.exec_driver_sql(f'VACUUM "{table.name}"')

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from sqlalchemy import text
 
 from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
 from hunter_orchestration.store import Store
+from hunter_orchestration.store.erasing import PLACES
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration_tests.end_to_end.journey import row
 
@@ -95,8 +97,16 @@ class Place:
             if path.is_file() and any(form in path.read_bytes() for form in forms)
         ]
         if self.store.dialect == "postgresql":
-            found += [name for name, text in self._dump() if any(form in text for form in forms)]
+            found += [name for name, content in self._dump() if any(form in content for form in forms)]
         return found
+
+    def never_vacuumed(self) -> set[str]:
+        """Tables of which PostgreSQL may still keep the versions of rows that an erasure replaced."""
+        if self.store.dialect == "sqlite":
+            return set()
+        query = text("SELECT relname FROM pg_stat_user_tables WHERE last_vacuum IS NULL")
+        with self.store.read() as connection:
+            return set(connection.execute(query).scalars()) & {"contacts", "leads", *(place.name for place in PLACES)}
 
     def _dump(self) -> Iterator[tuple[str, bytes]]:
         url = self.store.url
@@ -151,6 +161,7 @@ def test_a_forgotten_person_is_in_no_table_file_or_log_and_does_not_come_back(
     place.hunter("forget", ADDRESS, "--yes")
     left = {trace: found for trace in TRACES if (found := place.holding(trace))}
     assert left == {}, left
+    assert place.never_vacuumed() == set()
     assert place.holding(COLLEAGUE)
 
     _erase_in_the_crm(box)
