@@ -51,8 +51,8 @@ class Lookup:
 
     __slots__ = (
         "asked", "chases", "cnames", "done", "edns", "failure", "flying", "ids", "most", "name", "only", "over_tcp",
-        "parked", "plain", "qtype", "question", "queued", "refusals", "resolver", "sent_at", "slot", "task", "tcp_tries",
-        "timer", "tries", "ttl", "waiters",
+        "parked", "plain", "qtype", "question", "queued", "refusals", "resolver", "sent_at", "slot", "task",
+        "tcp_tries", "timer", "tries", "ttl", "waiters",
     )  # fmt: skip
 
     def __init__(self, name: str, asked: Question, task: Running[Any], slot: int) -> None:
