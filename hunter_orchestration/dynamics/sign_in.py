@@ -15,6 +15,7 @@ from hunter_orchestration.settings import Settings
 
 _TIMEOUT = 30
 _MFA = "AADSTS50076"
+_AWAY = ("temporarily_unavailable", "server_error")
 
 
 class TokenSource(Protocol):
@@ -77,6 +78,8 @@ class AppTokens:
                 ) from None
         if "access_token" in answer:
             return str(answer["access_token"])
+        if answer.get("error") in _AWAY:
+            raise UnreachableError("Entra ID is not available right now.", "The next run tries again.")
         words = str(answer.get("error_description") or answer.get("error") or "no reason given").splitlines()[0]
         fix = (
             "Sign in again: the account needs multi-factor authentication; use an app registration instead."

@@ -6,7 +6,8 @@ Settings of the service ``entra``:
     role: overrides that person's Referrals role: Admin, User or none (null: the person's own);
     page_role: overrides the app role given to the page's sign-in: viewer, seller or admin (null: the person's own);
     mfa: whether sign-ins satisfy multi-factor authentication; consent: show (the sign-in page asks) or auto;
-    lifetime: seconds an access token lives; refresh: good, revoked or mfa_required.
+    lifetime: seconds an access token lives; refresh: good, revoked or mfa_required;
+    certificate: PEM of the app registration's certificate, which client assertions must be signed with (null: any).
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import jwt
 import orjson
 
 from hunter_orchestration.sandbox.asgi import Request, Response, json_response
 from hunter_orchestration.sandbox.clock import Clock
+from hunter_orchestration.sandbox.entra_credentials import CredentialError, check_credential
 from hunter_orchestration.sandbox.entra_pages import USERS, choices, page
 from hunter_orchestration.sandbox.faults import Faults
 from hunter_orchestration.sandbox.partner_center import AUDIENCE
@@ -87,6 +88,7 @@ class Entra:
             consent="show",
             lifetime=LIFETIME,
             refresh="good",
+            certificate=None,
         )
         self._device: dict[str, _Pending] = {}
         self._user_codes: dict[str, str] = {}
@@ -201,19 +203,13 @@ class Entra:
         raise OAuthError("unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
 
     def _check_credential(self, form: dict[str, str]) -> None:
-        if "client_assertion" in form:
-            try:
-                claims = jwt.decode(form["client_assertion"], options={"verify_signature": False})
-            except jwt.PyJWTError:
-                raise OAuthError("invalid_client", 50027, "JWT token is invalid or malformed.", 401) from None
-            if claims.get("iss") != self.client_id or claims.get("sub") != self.client_id:
-                raise OAuthError(
-                    "invalid_client", 700021, "Client assertion application identifier doesn't match.", 401
-                )
-        elif "client_secret" in form and not secrets.compare_digest(
-            form["client_secret"].encode(), self.client_secret.encode()
-        ):
-            raise OAuthError("invalid_client", 7000215, "Invalid client secret provided.", 401)
+        origins = (self.base_url, self.base_url.replace("http://", "https://", 1))
+        tenants = (self.tokens.tenant, "hunter-partner.example", *_TENANT_ALIASES)
+        audiences = [f"{origin}/{tenant}/oauth2/v2.0/token" for origin in origins for tenant in tenants]
+        try:
+            check_credential(form, self.client_id, self.client_secret, self.settings["certificate"], audiences)
+        except CredentialError as error:
+            raise OAuthError("invalid_client", error.number, error.text, 401) from None
 
     def _audience(self, scope: str) -> str | None:
         """The API a scope is for; None when it asks for nothing but OpenID scopes."""

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from hunter_orchestration.dynamics.pace import LONGEST_WAIT, Pace, read_retry_after
-from hunter_orchestration.dynamics.refusals import NotReadyError, SignInError, ThrottledError, UnreachableError
+from hunter_orchestration.dynamics.refusals import NotReadyError, ThrottledError
 from hunter_orchestration.store import runs
 from hunter_orchestration_tests.dynamics.world import Time, World, add_companies, change_company, world_in
 
@@ -114,47 +114,6 @@ def test_execution_time_throttling_halves_the_requests_in_flight(sqlite_store, s
     world.settles()
 
 
-def test_a_token_that_ends_in_mid_run_is_renewed_once(world: World) -> None:
-    add_companies(world.store, range(3))
-    world.box.fault("dataverse", "status", times=1, after=5, status=401, body="")
-    assert world.push().counts["created"] == 12
-    world.settles()
-
-
-def test_a_token_that_is_refused_again_stops_the_run_without_a_storm(world: World) -> None:
-    add_companies(world.store, range(3))
-    world.box.fault("dataverse", "status", times=None, after=5, status=401, body="")
-    world.box.reset_counters()
-    with pytest.raises(SignInError, match="Sign in again"):
-        world.push()
-    assert world.box.counters()["dataverse"] < 12
-    world.check(fresh=False)
-    world.settles()
-
-
-def test_a_wrong_secret_says_what_to_do_and_asks_the_organisation_nothing(sqlite_store, sandbox) -> None:  # type: ignore[no-untyped-def]
-    world = world_in(sqlite_store, sandbox, client_secret="wrong")
-    add_companies(world.store, [1])
-    world.box.reset_counters()
-    with pytest.raises(SignInError, match="HUNTER_CLIENT_SECRET"):
-        world.push()
-    assert world.box.counters().get("dataverse", 0) == 0
-
-
-def test_a_sign_in_authority_that_is_away_is_worth_another_run(sqlite_store, sandbox) -> None:  # type: ignore[no-untyped-def]
-    world = world_in(sqlite_store, sandbox, authority_url="http://127.0.0.1:9")
-    add_companies(world.store, [1])
-    with pytest.raises(UnreachableError):
-        world.push()
-
-
-@pytest.mark.parametrize("url", ["http://crm.example", "https://user@crm.example", "https://crm.example/path", ""])
-def test_a_token_goes_to_no_plain_or_odd_address(sqlite_store, sandbox, url: str) -> None:  # type: ignore[no-untyped-def]
-    world = world_in(sqlite_store, sandbox, dynamics_url=url)
-    with pytest.raises(NotReadyError, match="HUNTER_DYNAMICS_URL"):
-        world.client()
-
-
 def test_a_link_to_another_host_is_not_followed(world: World) -> None:
     with world.client() as client, pytest.raises(NotReadyError, match="the token stays here"):
         client.get("http://127.0.0.1:9/api/data/v9.2/accounts")
@@ -169,26 +128,6 @@ def test_two_pushes_at_once_one_works_and_the_other_is_told_which(world: World) 
     runs.release_lease(world.store, "dynamics", token)
     assert world.push(run_id="run-8").counts["created"] == 4
     world.settles()
-
-
-def test_a_certificate_signs_in_as_well_as_a_secret(sqlite_store, sandbox, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.x509.oid import NameOID
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hunter.example")])
-    builder = x509.CertificateBuilder(
-        name, name, key.public_key(), x509.random_serial_number(), NOW, NOW + timedelta(days=1)
-    )
-    certificate = builder.sign(key, hashes.SHA256())
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path = tmp_path / "hunter.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + pem)
-    world = world_in(sqlite_store, sandbox, client_secret="", client_certificate=path)
-    add_companies(world.store, [1])
-    assert world.push().counts["created"] == 4
 
 
 def test_the_organisations_own_limits_are_met_once_and_never_hammered(sqlite_store, sandbox) -> None:  # type: ignore[no-untyped-def]
