@@ -31,8 +31,8 @@ SMALL: dict[str, Sequence[str]] = {
     "page": ["--leads", "1000", "20000", "--rounds", "20"],
 }
 """Arguments of each script. ``scan`` gets the sandbox's zones and their truth."""
-SLOW: dict[str, Sequence[str]] = {"latency": ["--referrals", "6"]}
-"""Takes minutes, since it waits for the engine's own clock; run with --all."""
+SLOW: dict[str, Sequence[str]] = {"latency": ["--referrals", "6"], "idle": ["--seconds", "120"]}
+"""Take minutes, since they wait for the engine's own clock; run with --all."""
 _SCANNED = 1500
 
 
