@@ -226,6 +226,7 @@ def main() -> None:
     differences: list[str] = []
     engine_rates, engine_cpus, engine_differing = [], [], 0
     others: dict[str, list[dict[str, float]]] = {}
+    whole: list[float] = []
     packets = lost = 0
     for _ in range(options.rounds):
         with Engine([address]) as engine:
@@ -234,6 +235,8 @@ def main() -> None:
         ours.append(len(domains) / wall)
         cpus.append(cpu / len(domains) * 1000)
         rates.append(sum(item["lookups"] for item in findings) / wall)
+        if options.stage:
+            whole.append(stage_rate(domains, options.resolver))
         if options.peer_domains:
             with Engine([address]) as engine:
                 wall, cpu, differing = engine_round(engine, gathered)
@@ -269,10 +272,10 @@ def main() -> None:
         for line in differences[:5]:
             print("  ", line[:300])
         report_peers(others, rate, statistics.median(cpus))
-    if options.stage:
-        whole = stage_rate(domains, options.resolver)
-        beside = f", {whole / statistics.median(engine_rates):.2f} of the engine's alone" if engine_rates else ""
-        print(f"the whole stage, stored: domains/s {whole:.0f}, {whole / rate:.2f} of the scan's rate{beside}")
+    if whole:
+        stored = statistics.median(whole)
+        beside = f", {stored / statistics.median(engine_rates):.2f} of the engine's alone" if engine_rates else ""
+        print(f"the whole stage, stored: domains/s {stored:.0f}, {stored / rate:.2f} of the scan's rate{beside}")
     if options.truth != "-":
         report_truth(findings, Path(options.truth), options.dead)
 
