@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from hunter_orchestration.dynamics.sign_in import AppTokens
@@ -23,6 +27,7 @@ from hunter_orchestration.partner_center.refusals import (
     MissingRoleError,
     SignInExpiredError,
     SignInNeededError,
+    SignInRefusedError,
     TokenCacheError,
 )
 from hunter_orchestration.partner_center.token_cache import write_state
@@ -162,6 +167,87 @@ def test_an_application_alone_lacks_the_role(sandbox: RunningSandbox, tmp_path: 
     settings = settings_of(sandbox, tmp_path, client_secret=SecretStr(sandbox.client_secret))
     with pytest.raises(MissingRoleError, match="Referrals Admin"):
         client_of(settings).newest_change()
+
+
+def certificate_file(folder: Path, name: str = "app.pem", *, key_first: bool = True) -> tuple[Path, str]:
+    """A PEM file with key and certificate, and the certificate alone."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hunter.example")])
+    now = datetime.now(UTC)
+    certificate = x509.CertificateBuilder(
+        subject,
+        subject,
+        key.public_key(),
+        x509.random_serial_number(),
+        now - timedelta(days=1),
+        now + timedelta(days=1),
+    ).sign(key, hashes.SHA256())
+    public = certificate.public_bytes(serialization.Encoding.PEM).decode()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    path = folder / name
+    path.write_text(private + public if key_first else public + private)
+    return path, public
+
+
+@pytest.mark.parametrize("key_first", [True, False])
+def test_a_certificate_and_a_refresh_token_sign_in_unattended(
+    sandbox: RunningSandbox, tmp_path: Path, sqlite_store: Store, key_first: bool
+) -> None:
+    path, public = certificate_file(tmp_path, key_first=key_first)
+    sandbox.configure("entra", certificate=public)
+    settings = unattended(sandbox, tmp_path / "home").model_copy(
+        update={"client_secret": SecretStr(""), "client_certificate": path}
+    )
+    assert fetch(sqlite_store, client_of(settings)).counts["stored"] > 0
+    status = sign_in.sign_in_status(settings)
+    assert (status.signed_in, status.method) == (True, "refresh_token")
+
+
+def test_a_certificate_alone_signs_in_and_lacks_the_role(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    path, public = certificate_file(tmp_path)
+    sandbox.configure("entra", certificate=public)
+    settings = settings_of(sandbox, tmp_path / "home", client_certificate=path)
+    assert sign_in.Tokens(settings).token()
+    assert sign_in.sign_in_status(settings).method == "certificate"
+    with pytest.raises(MissingRoleError, match="Referrals Admin"):
+        client_of(settings).newest_change()
+
+
+def test_a_certificate_that_is_not_the_registered_one_is_refused(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    _, registered = certificate_file(tmp_path)
+    path, other = certificate_file(tmp_path, "other.pem")
+    sandbox.configure("entra", certificate=registered)
+    settings = settings_of(sandbox, tmp_path / "home", client_certificate=path)
+    with pytest.raises(SignInRefusedError, match="HUNTER_CLIENT_CERTIFICATE"):
+        sign_in.Tokens(settings).token()
+    # The name of the registered one with another's key behind it proves nothing either.
+    key = path.read_text().removesuffix(other)
+    path.write_text(key + registered)
+    with pytest.raises(SignInRefusedError, match="HUNTER_CLIENT_CERTIFICATE"):
+        sign_in.Tokens(settings).token()
+    assert not sign_in.sign_in_status(settings).signed_in
+
+
+@pytest.mark.parametrize("content", ["", "no PEM", "certificate alone", "key alone", "half a key", "a locked key"])
+def test_a_certificate_file_that_can_not_be_used_is_told(sandbox: RunningSandbox, tmp_path: Path, content: str) -> None:
+    path, public = certificate_file(tmp_path)
+    private = path.read_text().removesuffix(public)
+    key = serialization.load_pem_private_key(private.encode(), None)
+    lock = serialization.BestAvailableEncryption(b"secret")
+    locked = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock).decode()
+    texts = {
+        "certificate alone": public,
+        "key alone": private,
+        "half a key": private[: len(private) // 2] + public,
+        "a locked key": locked + public,
+    }
+    path.write_text(texts.get(content, content))
+    settings = settings_of(sandbox, tmp_path / "home", client_certificate=path)
+    with pytest.raises(SignInRefusedError, match="HUNTER_CLIENT_CERTIFICATE") as told:
+        sign_in.Tokens(settings).token()
+    assert "PRIVATE KEY" not in str(told.value)
 
 
 def test_nobody_signed_in_is_told(sandbox: RunningSandbox, tmp_path: Path) -> None:
