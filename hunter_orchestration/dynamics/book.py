@@ -257,7 +257,7 @@ class Book:
     def show(self, item: Item, result: ChunkResult) -> None:
         """Add the record to the plan of a dry run."""
         plan = item.plan
-        changes = {n: list(c) for n, c in plan.changes.items()} if plan else {}
+        changes = plan.told() if plan else {}
         if plan is not None and plan.operation == "adopt":
             changes[KEY] = [None, item.record.external_id]
         result.plan.append(
@@ -293,7 +293,7 @@ class Book:
             {"table_name": record.table, "external_id": record.external_id, "company_domain": record.domain},
             operation or (plan.operation if plan and plan.operation != "unchanged" else "read"),
             outcome,
-            fields={n: list(c) for n, c in plan.changes.items()} if changes and plan else None,
+            fields=plan.told() if changes and plan else None,
             status=status or (answer.status if answer else None),
             code=code,
             detail=detail or (refusal.message if refusal else None),

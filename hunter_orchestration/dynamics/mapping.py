@@ -126,6 +126,7 @@ class Mapping(_Strict):
     skip_priorities: list[Literal["P1", "P2", "P3", "P4", "P5", "P6"]] = []
     stages: list[ScoredStage] = Field(min_length=1)
     co_sell_stage: Stage
+    reopen: list[Literal["disqualified", "lost"]] = []
     tables: dict[TableName, TableMapping]
 
     @model_validator(mode="after")

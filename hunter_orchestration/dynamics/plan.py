@@ -42,6 +42,7 @@ class Plan:
 
     ``changes`` maps a field to (old, new); ``kept`` maps a field that stays the CRM's to (theirs, ours), and
     ``rewritten`` those of them that the CRM made of what Hunter wrote; ``reason`` says why a record is blocked.
+    ``reopens``: the row is closed and is opened again with the change.
     """
 
     operation: Operation
@@ -49,6 +50,12 @@ class Plan:
     kept: Mapping[str, Change] = field(default_factory=dict)
     rewritten: Mapping[str, Change] = field(default_factory=dict)
     reason: str | None = None
+    reopens: bool = False
+
+    def told(self) -> dict[str, list[Any]]:
+        """What would change or changes, as a plan shows it and the audit keeps it."""
+        state: dict[str, list[Any]] = {"statecode": ["closed", "open"]} if self.reopens else {}
+        return state | {name: list(change) for name, change in self.changes.items()}
 
 
 def plan_create(wanted: Mapping[str, Any]) -> Plan:
@@ -65,6 +72,7 @@ def plan_existing(
     *,
     altered: Mapping[str, Sequence[Any]] | None = None,
     statecode: int | None = 0,
+    reopen: Sequence[str] = (),
     has_key: bool = True,
     changed_at: datetime | None = None,
     modified_at: datetime | None = None,
@@ -76,6 +84,7 @@ def plan_existing(
         observed: what the CRM holds now.
         altered: what Hunter wrote, and what the CRM made of it at once, by field. Writing it again would only have it
             altered again, so it stays until Hunter wants something else.
+        reopen: closed states in which a change opens the row again.
         has_key: the row bears our external id; else it is being adopted.
         changed_at, modified_at: when Hunter learnt its values, and when the CRM's row changed last (``newest``).
     """
@@ -98,6 +107,8 @@ def plan_existing(
         elif ours is not None:
             kept[name] = (theirs, ours)
     state = crm_state(table, statecode)
+    if statecode and state in reopen and changes and has_key:
+        return Plan("update", changes, kept, rewritten, reopens=True)
     if statecode:
         return Plan("blocked" if changes or not has_key else "unchanged", {}, kept, rewritten, f"closed_{state}")
     if not has_key:

@@ -42,11 +42,13 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What a check found. ``fields`` has one entry per mapped field, findings or not."""
+    """What a check found. ``fields`` has one entry per mapped field, findings or not; ``duplicate_rules`` names the
+    published rules by table."""
 
     organisation_id: str = ""
     user_id: str = ""
     findings: list[Finding] = field(default_factory=list)
+    duplicate_rules: dict[str, list[str]] = field(default_factory=dict)
     fields: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -84,7 +86,7 @@ def check(client: DataverseClient, loaded: LoadedMapping, known_organisation: st
     Raises:
         SignInError, ThrottledError, UnreachableError: nothing can be said.
     """
-    return _look(client, loaded, known_organisation)[0]
+    return _look(client, loaded, known_organisation, whole=True)[0]
 
 
 def prepare(client: DataverseClient, loaded: LoadedMapping, known_organisation: str | None = None) -> Organisation:
@@ -108,7 +110,7 @@ def prepare(client: DataverseClient, loaded: LoadedMapping, known_organisation: 
 
 
 def _look(
-    client: DataverseClient, loaded: LoadedMapping, known_organisation: str | None
+    client: DataverseClient, loaded: LoadedMapping, known_organisation: str | None, *, whole: bool = False
 ) -> tuple[Report, Metadata, dict[str, str]]:
     report = Report()
     try:
@@ -125,6 +127,9 @@ def _look(
     metadata = read_metadata(client, TABLES)
     report.findings += validate(loaded, metadata)
     report.findings += _privileges(client, report.user_id)
+    asking = [name for name in TABLES if loaded.mapping.tables[name].detect_duplicates]
+    if whole or asking:
+        report.findings += _duplicate_rules(client, asking, report.duplicate_rules)
     report.fields += _fields(loaded, metadata, report.findings)
     rows = client.get("transactioncurrencies?$select=isocurrencycode")["value"]
     return report, metadata, {str(r["isocurrencycode"]).upper(): r["transactioncurrencyid"] for r in rows}
@@ -231,6 +236,24 @@ def _privileges(client: DataverseClient, user_id: str) -> Iterator[Finding]:
         if missing:
             yield Finding("error", table, "", f"the application user lacks {', '.join(missing)}",
                           "Add the privileges to its security role.")  # fmt: skip
+
+
+def _duplicate_rules(client: DataverseClient, asking: list[str], published: dict[str, list[str]]) -> Iterator[Finding]:
+    """Fills ``published``. Where Hunter asks for duplicate detection, a table without a published rule detects none."""
+    try:
+        rows = client.get("duplicaterules?$select=name,baseentityname&$filter=statecode eq 1")["value"]
+    except CrmRefusedError as error:
+        if asking:
+            yield Finding("warning", "duplicaterules", "", f"can't be read ({error.refusal.message[:120]})",
+                          "Give the application user the right to read duplicate detection rules.")  # fmt: skip
+        return
+    for row in rows:
+        if row.get("baseentityname") in TABLES:
+            published.setdefault(row["baseentityname"], []).append(str(row.get("name") or ""))
+    for name in asking:
+        if name not in published:
+            yield Finding("warning", name, "", "detect_duplicates is on, but no duplicate rule is published",
+                          "Publish a duplicate detection rule, or take detect_duplicates out of the mapping.")  # fmt: skip
 
 
 def _fields(loaded: LoadedMapping, metadata: Metadata, findings: list[Finding]) -> Iterator[dict[str, Any]]:

@@ -249,6 +249,7 @@ class Push:
                 item.held.observed,
                 altered=item.held.altered,
                 statecode=item.held.statecode,
+                reopen=self.organisation.mapping.mapping.reopen,
                 has_key=item.held.has_key or item.held.followed,
                 changed_at=item.record.changed_at,
                 modified_at=item.held.modified_at,

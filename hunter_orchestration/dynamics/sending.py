@@ -19,6 +19,8 @@ from hunter_orchestration.dynamics.refusals import (
 from hunter_orchestration.dynamics.search import KEY, by_keys, by_match, candidate, row_of, select_of
 
 _WHOLE_ROW = "return=representation"
+_OPEN = {"statecode": 0, "statuscode": 1}
+"""New for a lead, In Progress for an opportunity (contract section 11)."""
 
 
 class Sender:
@@ -62,6 +64,8 @@ class Sender:
             body = self.renderer.body(item.sent, now, creating=False)
             if not item.held.has_key and not item.held.followed:
                 body[KEY] = item.record.external_id
+            if item.plan is not None and item.plan.reopens:
+                body |= _OPEN
             path = f"{self.renderer.table.entity_set}({item.held.id})?$select={self._select}"
             parts.append(Part("PATCH", path, body, {"If-Match": item.held.etag, "Prefer": _WHOLE_ROW}))
         return self._each(items, parts)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 
 from hunter_orchestration.dynamics import preflight
@@ -125,3 +128,15 @@ def test_another_organisation_stops_before_the_first_write(world: World) -> None
     with pytest.raises(NotReadyError, match="another organisation"):
         world.push()
     assert world.writes() == {}
+
+
+def test_duplicate_rules_are_reported_and_missed_where_the_mapping_relies_on_them(world: World, tmp_path: Path) -> None:
+    assert set(check(world).duplicate_rules) == {"account", "contact", "lead"}
+    own = tmp_path / "mapping.yaml"
+    text = files("hunter_orchestration.dynamics").joinpath("mapping.yaml").read_text(encoding="utf-8")
+    own.write_text(text.replace("    match: []\n", "    match: []\n    detect_duplicates: true\n"), encoding="utf-8")
+    with world.client() as client:
+        report = preflight.check(client, load_mapping(own))
+    assert report.ready
+    (found,) = (f for f in report.findings if "detect_duplicates" in f.problem)
+    assert (found.table, found.level) == ("opportunity", "warning")

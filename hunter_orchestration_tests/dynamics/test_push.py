@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 from sqlalchemy import select, text
 
@@ -377,6 +380,40 @@ def test_closed_records_are_never_forced(world: World, path: str, table: str, st
     world.pull()
     world.push()
     assert world.record(table, key)["state"] == "synced"
+    world.settles()
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "opened"),
+    [
+        ("/opportunities/{key}/lose", "opportunity", True),
+        ("/leads/{key}/disqualify", "lead", True),
+        ("/opportunities/{key}/win", "opportunity", False),
+    ],
+)
+def test_a_mapping_may_say_which_closed_records_are_opened_again(
+    world: World, tmp_path: Path, path: str, table: str, opened: bool
+) -> None:
+    """With something new to write, and never for what was won or qualified."""
+    own = tmp_path / "mapping.yaml"
+    ours = files("hunter_orchestration.dynamics").joinpath("mapping.yaml").read_text(encoding="utf-8")
+    own.write_text(ours.replace("reopen: []", "reopen: [disqualified, lost]"), encoding="utf-8")
+    world.settings = world.settings.model_copy(update={"mapping_file": own})
+    (domain,) = add_companies(world.store, [1])
+    world.push()
+    key = referral_of(1) if table == "opportunity" else domain
+    world.sales.call("POST", path.format(key=world.sales.id_of(table, key)))
+    world.pull()
+    world.push()
+    assert world.sales.row(table, key)["statecode"] != 0, "nothing new: it stays closed"
+    change_score(world.store, domain, score=95, commercial_heat="LOW")
+    (plan,) = (p for p in world.push(dry_run=True).facts["plan"] if p["table"] == table)
+    assert plan["fields"].get("statecode") == (["closed", "open"] if opened else None)
+    world.push()
+    row = world.sales.row(table, key)
+    assert (row["statecode"] == 0) is opened
+    assert (row["opportunityratingcode" if table == "opportunity" else "leadqualitycode"] == 3) is opened
+    assert world.record(table, key)["state"] == ("synced" if opened else "skipped")
     world.settles()
 
 
