@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -238,7 +238,9 @@ def _privileges(client: DataverseClient, user_id: str) -> Iterator[Finding]:
                           "Add the privileges to its security role.")  # fmt: skip
 
 
-def _duplicate_rules(client: DataverseClient, asking: list[str], published: dict[str, list[str]]) -> Iterator[Finding]:
+def _duplicate_rules(
+    client: DataverseClient, asking: Sequence[str], published: dict[str, list[str]]
+) -> Iterator[Finding]:
     """Fills ``published``. Where Hunter asks for duplicate detection, a table without a published rule detects none."""
     try:
         rows = client.get("duplicaterules?$select=name,baseentityname&$filter=statecode eq 1")["value"]
@@ -253,7 +255,7 @@ def _duplicate_rules(client: DataverseClient, asking: list[str], published: dict
     for name in asking:
         if name not in published:
             yield Finding("warning", name, "", "detect_duplicates is on, but no duplicate rule is published",
-                          "Publish a duplicate detection rule, or take detect_duplicates out of the mapping.")  # fmt: skip
+                          "Publish one, or take detect_duplicates out of the mapping.")  # fmt: skip
 
 
 def _fields(loaded: LoadedMapping, metadata: Metadata, findings: list[Finding]) -> Iterator[dict[str, Any]]:
