@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,9 @@ from hunter_orchestration.store.types import encode_json
 
 FAILED = 1
 """Exit status when the command could not do what was asked."""
+_FILE_WIDTH = 240
+_TELL_EVERY = 5.0
+"""Seconds between two lines of progress where there is no terminal to draw a bar on."""
 
 
 def print_json(value: Any) -> None:
@@ -34,7 +38,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -
         table.add_column(heading)
     for row in rows:
         table.add_row(*("" if row.get(key) is None else str(row[key]) for key in columns))
-    Console().print(table)
+    # A file or a pipe has no width of its own; folding cells to 80 columns would tear words and ids apart.
+    Console(width=None if sys.stdout.isatty() else _FILE_WIDTH).print(table)
 
 
 def say(text: str) -> None:
@@ -54,7 +59,7 @@ def errors_told() -> Iterator[None]:
 
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Yields ``report(done, total)``: a bar on a terminal, a plain line every tenth elsewhere."""
+    """Yields ``report(done, total)``: a bar on a terminal, a plain line now and then elsewhere."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -65,14 +70,13 @@ def progress(label: str) -> Iterator[Callable[[int, int | None], None]]:
             task = bar.add_task(label, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
-    last = -1
+    told = time.monotonic() - _TELL_EVERY
 
     def report(done: int, total: int | None) -> None:
-        nonlocal last
-        step = done * 10 // total if total else done // 1000
-        if step != last:
-            last = step
-            say(f"{label}: {done}" + (f" of {total}" if total else ""))
+        nonlocal told
+        if time.monotonic() - told >= _TELL_EVERY or (total is not None and done >= total):
+            told = time.monotonic()
+            say(f"{label}: {done:,}" + (f" of {total:,}" if total else ""))
 
     yield report
 

@@ -166,17 +166,30 @@ def _day(text: str) -> datetime:
 
 
 _LIST_COLUMNS = {
-    "updated_at": "changed",
-    "status": "status",
-    "substatus": "substatus",
+    "changed": "changed (UTC)",
+    "standing": "status",
     "category": "category",
-    "company_name": "company",
-    "company_domain": "domain",
-    "deal_value": "value",
-    "currency": "",
-    "expires_at": "answer by",
+    "company": "company",
+    "domain": "domain",
+    "deal": "deal",
+    "answer_by": "answer by (UTC)",
     "id": "id",
 }
+_MINUTE = "%Y-%m-%d %H:%M"
+
+
+def _line(row: Mapping[Any, Any]) -> dict[str, Any]:
+    value = row["deal_value"]
+    return {
+        "changed": f"{row['updated_at']:{_MINUTE}}",
+        "standing": f"{row['status']}/{row['substatus']}",
+        "category": row["category"],
+        "company": row["company_name"],
+        "domain": row["company_domain"] or (f"none ({row['domain_rejected']})" if row["domain_rejected"] else None),
+        "deal": None if value is None else f"{value.normalize():,f} {row['currency'] or ''}".strip(),
+        "answer_by": f"{row['expires_at']:{_MINUTE}}" if row["expires_at"] else None,
+        "id": row["id"],
+    }
 
 
 def list_referrals(
@@ -205,7 +218,7 @@ def list_referrals(
                 for row in rows:
                     print_json(dict(row))
             else:
-                table += [{name: row[name] for name in _LIST_COLUMNS} for row in rows]
+                table += [_line(row) for row in rows]
             shown += len(rows)
             if expiring is not None or len(rows) < size:
                 break
@@ -291,7 +304,7 @@ def webhooks_register(
     with errors_told():
         settings = load_settings()
         target = address or f"{settings.page_url}/api/v1/webhooks/partner-center"
-        tokens = Tokens(settings, audience=settings.partner_center_events_url)
+        tokens = Tokens(settings, audience=webhooks.audience(settings))
         done = webhooks.register(settings, tokens, target)
     if as_json:
         print_json(done)

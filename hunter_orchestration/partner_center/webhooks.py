@@ -42,6 +42,8 @@ from hunter_orchestration.store.work import utc_now
 
 EVENTS = ("referral-created", "referral-updated", "related-referral-created", "related-referral-updated")
 TEST_EVENT = "test-created"
+AUDIENCE = "https://api.partnercenter.microsoft.com"
+"""Registration belongs to the classic API, another than the referrals' (contract section 5)."""
 LARGEST_BODY = 64 * 1024
 """Bytes of an event, and of a certificate, that are read at most."""
 
@@ -180,11 +182,18 @@ def receive(store: Store, verifier: WebhookVerifier, body: bytes, headers: Mappi
     return ReceivedEvent(event.name, event.referral_id, not fresh)
 
 
+def audience(settings: Settings) -> str:
+    """The API that tokens for registering must be for: the events address itself, of which a stand-in on this machine
+    only plays the part."""
+    url = settings.partner_center_events_url
+    return AUDIENCE if is_loopback(urlsplit(url).hostname) else url
+
+
 def register(settings: Settings, tokens: TokenSource, address: str) -> dict[str, Any]:
     """Tell Partner Center where to send events; replaces an earlier registration, of which there is one a partner.
 
     Args:
-        tokens: for the audience ``HUNTER_PARTNER_CENTER_EVENTS_URL``.
+        tokens: for ``audience``.
         address: our receiver as Microsoft reaches it, https.
     """
     if urlsplit(address).scheme != "https" and not is_loopback(urlsplit(address).hostname):

@@ -17,8 +17,8 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from hunter_orchestration.dynamics.sign_in import AppTokens
-from hunter_orchestration.errors import TransientError
-from hunter_orchestration.partner_center import sign_in
+from hunter_orchestration.errors import PermanentError, TransientError
+from hunter_orchestration.partner_center import sign_in, webhooks
 from hunter_orchestration.partner_center.client import PartnerCenterClient
 from hunter_orchestration.partner_center.ingestion import fetch
 from hunter_orchestration.partner_center.reading import read_referrals
@@ -248,6 +248,18 @@ def test_a_certificate_file_that_can_not_be_used_is_told(sandbox: RunningSandbox
     with pytest.raises(SignInRefusedError, match="HUNTER_CLIENT_CERTIFICATE") as told:
         sign_in.Tokens(settings).token()
     assert "PRIVATE KEY" not in str(told.value)
+
+
+def test_the_receiver_of_events_is_registered_with_a_token_for_that_api(
+    sandbox: RunningSandbox, tmp_path: Path
+) -> None:
+    settings = unattended(sandbox, tmp_path).model_copy(update={"partner_center_events_url": sandbox.partner_center})
+    address = "https://hunter.partner.example/api/v1/webhooks/partner-center"
+    first = webhooks.register(settings, sign_in.Tokens(settings, webhooks.audience(settings)), address)
+    again = webhooks.register(settings, sign_in.Tokens(settings, webhooks.audience(settings)), address)
+    assert first["subscriber"] == again["subscriber"]
+    with pytest.raises(PermanentError, match="401"):
+        webhooks.register(settings, sign_in.Tokens(settings), address)
 
 
 def test_nobody_signed_in_is_told(sandbox: RunningSandbox, tmp_path: Path) -> None:
