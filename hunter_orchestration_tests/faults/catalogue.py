@@ -35,6 +35,7 @@ _CHAIN = "faults/test_whole_chain.py"
 _DATABASE = "faults/test_database_in_trouble.py"
 _PUSH = "dynamics/test_push.py"
 _THROTTLING = "dynamics/test_throttling.py"
+_SIGNING_IN = "dynamics/test_signing_in.py"
 _CRASHES = "dynamics/test_crashes.py"
 _BACK = "dynamics/test_reading_back.py"
 _PREFLIGHT = "dynamics/test_preflight.py"
@@ -93,7 +94,7 @@ FAULTS: tuple[Fault, ...] = (
           _in(_CLIENT, "a_token_that_ends_in_mid_run_is_renewed_once", "a_refused_sign_in_makes_no_storm")
           + _in(_SIGN_IN, "a_revoked_sign_in_stops_the_sync_with_its_own_sentence",
                 "a_sign_in_without_second_factor_is_told", "a_token_refused_in_mid_run_is_renewed_once")
-          + _in(_THROTTLING, "a_token_that_ends_in_mid_run_is_renewed_once",
+          + _in(_SIGNING_IN, "a_token_that_ends_in_mid_run_is_renewed_once",
                 "a_token_that_is_refused_again_stops_the_run_without_a_storm")),
     Fault(10, "403 on one field.", "That row is rejected with the field's name; the run goes on.",
           _in(_PUSH, "a_forbidden_field_rejects_the_row_with_its_name_and_the_run_goes_on")),
@@ -136,7 +137,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(20, "A paused process wakes after its lease ended.", "Its writes are refused.",
           _in(_INGESTION, "a_process_that_wakes_after_its_lease_ended_writes_nothing")
           + _in(_CRASHES, "a_process_that_wakes_after_its_lease_ended_writes_nothing",
-                "a_late_writer_does_not_undo_what_the_next_one_wrote")),
+                "a_late_writer_does_not_undo_what_the_next_one_wrote",
+                "a_heartbeat_takes_no_lease_back_that_went_to_another_run")),
     Fault(21, "Disk full, database locked, read-only or gone.", "A clean stop, a clear sentence, and it resumes.",
           _in(_DATABASE, "a_full_disk_stops_the_chain_with_a_sentence_and_it_resumes",
               "a_database_that_became_read_only_stops_the_chain_and_it_resumes",
@@ -148,7 +150,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(23, "A next link on another host or over plain http.", "The token never leaves the configured origin.",
           _in(_CLIENT, "a_link_elsewhere_never_gets_the_token", "a_link_of_another_running_host_receives_nothing",
               "a_token_never_leaves_over_plain_http", "a_redirect_is_not_followed")
-          + _in(_THROTTLING, "a_link_to_another_host_is_not_followed", "a_token_goes_to_no_plain_or_odd_address")),
+          + _in(_THROTTLING, "a_link_to_another_host_is_not_followed")
+          + _in(_SIGNING_IN, "a_token_goes_to_no_plain_or_odd_address")),
     Fault(24, "A referral with unknown values, no company, a note of 1 MB, emoji, right-to-left text, a NUL byte, "
           "wrong types.", "Stored or quarantined, never a crash.",
           _in(_INGESTION, "an_odd_row_is_stored_or_quarantined_and_its_neighbours_pass",
