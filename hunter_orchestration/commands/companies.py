@@ -166,11 +166,12 @@ def list_companies(
     """List companies by domain."""
     from hunter_orchestration import turkish
     from hunter_orchestration.store import companies
+    from hunter_orchestration.store.lead_filters import NOT_SCORED
 
     with errors_told(), opened_store().read() as connection:
         rows = companies.listed(connection, q=turkish.fold(q), after=after, limit=limit)
     _print_rows(
-        [dict(row) for row in rows],
+        [dict(row) | {"priority": None if row["priority"] == NOT_SCORED else row["priority"]} for row in rows],
         {
             "domain": "Domain",
             "name": "Name",
@@ -211,8 +212,16 @@ def show_company(domain: str, as_json: Json = False) -> None:
     )
     print_table(found["contacts"], {"first_name": "First name", "last_name": "Last name", "email": "E-mail"})
     print_table(
-        found["referrals"],
-        {"id": "Referral", "category": "Category", "is_open": "Open", "deal_value": "Value", "updated_at": "Changed"},
+        [
+            row
+            | {
+                "open": "open" if row["is_open"] else "closed",
+                "deal": None if row["deal_value"] is None else f"{row['deal_value'].normalize():,f} {row['currency']}",
+                "changed": f"{row['updated_at']:%Y-%m-%d %H:%M}",
+            }
+            for row in found["referrals"]
+        ],
+        {"id": "Referral", "category": "Category", "open": "Standing", "deal": "Deal", "changed": "Changed (UTC)"},
     )
     print_table(found["merges"], {"id": "Merge", "loser": "Merged in", "decided_by": "By", "decided_at": "At"})
 
