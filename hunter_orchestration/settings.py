@@ -29,7 +29,13 @@ class Settings(BaseSettings):
     """One immutable set of settings. Durations are in the unit the name says; URLs carry no trailing slash."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HUNTER_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_prefix="HUNTER_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        # A name without a value, as the files to fill in have them, means the default and not an empty path or number.
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     # Where things live

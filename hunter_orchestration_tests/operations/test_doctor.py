@@ -23,6 +23,8 @@ from hunter_orchestration.store.migrate import upgrade
 from hunter_orchestration_tests.scanning.dns_server import serving
 from hunter_orchestration_tests.web.engine import Engine
 
+ROOT = Path(__file__).parents[2]
+
 
 def looked(name: str, **settings: Any) -> list[Finding]:
     """Findings of one check, as the command makes them."""
@@ -105,6 +107,19 @@ def test_every_faulty_file_that_people_edit_is_named(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert all("bad.yaml" in finding.sentence for finding in found if finding.state == "problem")
     assert {finding.state for finding in looked("files")} == {"ok"}
+
+
+@pytest.mark.parametrize("file", ["deploy/postgres/hunter.env", ".env.example"])
+def test_the_files_to_fill_in_are_settings_as_they_are(
+    file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
+        name, separator, value = line.lstrip("# ").partition("=")
+        if separator and name.startswith("HUNTER_") and name != "HUNTER_HOME" and " " not in name:
+            monkeypatch.setenv(name, value)
+    settings = load_settings(home=tmp_path)
+    assert settings.alerts_file is settings.import_folder is settings.mapping_file is None
+    assert {finding.state for finding in doctor.CHECKS["files"](settings)} == {"ok"}
 
 
 def test_a_token_cache_others_can_read_is_found(tmp_path: Path) -> None:
