@@ -136,6 +136,9 @@ class Book:
         arrived = {n for n, v in item.sent.items() if same(v, held.observed.get(n))}
         acknowledged |= {n: item.sent[n] for n in arrived}
         altered = {n: [v, held.observed.get(n)] for n, v in item.sent.items() if n not in arrived and v is not None}
+        for name, (old, new) in item.plan.changes.items():
+            if old is not None and not same(item.acknowledged.get(name), old):
+                held.overrule(name, old, new)
         held.altered = {n: pair for n, pair in held.altered.items() if n not in item.sent} | altered
         row = item.ledger
         row.update(held.ledger_values(item.record.table))

@@ -15,6 +15,9 @@ from hunter_orchestration.dynamics.search import CrmRow
 from hunter_orchestration.dynamics.values import Renderer, same
 from hunter_orchestration.store import crm
 
+_PATIENCE = 3
+"""How many times running the same value is written over before it counts as the CRM's own doing."""
+
 _STATECODES = {(table, name): code for (table, code), name in CLOSED.items()}
 
 
@@ -24,7 +27,8 @@ class Held:
 
     ``foreign_key``: the row bears another record's external id. ``followed``: the row is the winner of a merge and
     bears no key of ours, because the loser, which is never written, still does. ``altered``: by field what Hunter wrote
-    and what the CRM made of it at once, where a plug-in or workflow there rewrites values.
+    and what the CRM made of it, where a plug-in or workflow there rewrites values. ``overruled``: by field the value
+    that Hunter wrote over last, with what, and how many times running.
     """
 
     id: str
@@ -36,6 +40,7 @@ class Held:
     modified_at: datetime | None
     followed: bool = False
     altered: dict[str, list[Any]] = field(default_factory=dict)
+    overruled: dict[str, list[Any]] = field(default_factory=dict)
 
     @classmethod
     def from_row(
@@ -53,7 +58,7 @@ class Held:
         followed = key is None and (followed or bool(known.get("followed")))
         return cls(row.id, row.etag, renderer.observed(row.values), row.statecode, key is not None,
                    key not in (None, external_id.lower()), row.modified_at, followed,
-                   dict(known.get("altered") or {}))  # fmt: skip
+                   dict(known.get("altered") or {}), dict(known.get("overruled") or {}))  # fmt: skip
 
     @classmethod
     def from_ledger(cls, row: dict[str, Any]) -> Held:
@@ -61,11 +66,11 @@ class Held:
         observed = dict(row["observed"])
         modified = observed.pop("modifiedon", None)
         followed = observed.pop("followed", False)
-        altered = observed.pop("altered", None) or {}
+        altered, overruled = observed.pop("altered", None) or {}, observed.pop("overruled", None) or {}
         statecode = _STATECODES.get((row["table_name"], row["crm_state"] or ""), 0)
         return cls(row["crm_id"], row["crm_version"], observed, statecode, not followed,
                    row["error_code"] == "merged_in_crm", datetime.fromisoformat(modified) if modified else None,
-                   followed, altered)  # fmt: skip
+                   followed, altered, overruled)  # fmt: skip
 
     def ledger_values(self, table: str) -> dict[str, Any]:
         """The columns of the ledger that remember this."""
@@ -76,8 +81,28 @@ class Held:
             observed["followed"] = True
         if self.altered:
             observed["altered"] = self.altered
+        if self.overruled:
+            observed["overruled"] = self.overruled
         return {"crm_id": self.id, "crm_version": self.etag, "observed": observed,
                 "crm_state": crm_state(table, self.statecode)}  # fmt: skip
+
+    def overrule(self, name: str, theirs: Any, ours: Any) -> None:
+        """Hunter's value took the place of one that was not Hunter's."""
+        before, instead, times = self.overruled.get(name, (None, None, 0))
+        again = same(before, theirs) and same(instead, ours)
+        self.overruled[name] = [theirs, ours, times + 1 if again else 1]
+
+    def give_in(self, wanted: Mapping[str, Any]) -> None:
+        """What came back in spite of being written over again and again is the work of a rule in the CRM, which acts
+        later than a plug-in does: it stays until Hunter wants another value."""
+        for name, (theirs, ours, times) in self.overruled.items():
+            if times >= _PATIENCE and same(self.observed.get(name), theirs) and same(wanted.get(name), ours):
+                self.altered[name] = [ours, theirs]
+
+    def rewrites(self, name: str, ours: Any) -> bool:
+        """Whether the CRM holds what it makes of this value of Hunter's."""
+        pair = self.altered.get(name)
+        return pair is not None and same(pair[0], ours) and same(pair[1], self.observed.get(name))
 
 
 @dataclass(slots=True)
@@ -113,10 +138,10 @@ class Item:
 
     def read(self, row: CrmRow) -> None:
         """Take over a row that was just read."""
-        before = self.held.altered if self.held is not None else (self.ledger["observed"] or {}).get("altered")
-        self.held = Held.from_row(
-            self.renderer, row, self.record.external_id, {"altered": before}, followed=self.followed
-        )
+        before = self.ledger["observed"]
+        if self.held is not None:
+            before = {"altered": self.held.altered, "overruled": self.held.overruled}
+        self.held = Held.from_row(self.renderer, row, self.record.external_id, before, followed=self.followed)
 
     def arrived(self) -> dict[str, Any]:
         """Fields of a lost attempt that the CRM holds now and did not hold before: ours."""

@@ -155,6 +155,8 @@ class Pull:
         renderer = self.organisation.renderers[table]
         before = record["observed"] or {}
         held = Held.from_row(renderer, row, record["external_id"], before)
+        wanted = record["wanted"] or {}
+        held.give_in(wanted)
         edits = {n: [before.get(n), v] for n, v in held.observed.items() if not same(before.get(n), v)}
         acknowledged = still_ours(record["acknowledged"] or {}, held.observed)
         old_state, new_state = record["crm_state"], crm_state(table, row.statecode)
@@ -164,7 +166,6 @@ class Pull:
         record.update(held.ledger_values(table))
         record.update(acknowledged=acknowledged, acknowledged_hash=hash_of(acknowledged), crm_owner=owner,
                       changed_at=utc_now(), lease_token=self._session.token)  # fmt: skip
-        wanted = record["wanted"] or {}
         if record["state"] == "deleted_in_crm":
             record.update(state="pending", error_code=None, error=None, fix=None)
             due.add(record["company_domain"])
@@ -180,6 +181,7 @@ class Pull:
         fields = renderer.fields
         if any(
             n in fields and fields[n].rule in ("hunter-wins", "newest") and not same(wanted[n], held.observed.get(n))
+            and not held.rewrites(n, wanted[n])
             for n in edits if n in wanted
         ):  # fmt: skip
             due.add(record["company_domain"])

@@ -241,6 +241,7 @@ class Push:
             if item.recovering:
                 acknowledged |= item.arrived()
             item.acknowledged = acknowledged
+            item.held.give_in(item.wanted)
             plan = plan_existing(
                 item.record.table,
                 item.renderer.fields,

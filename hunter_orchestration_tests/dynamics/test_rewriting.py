@@ -88,6 +88,40 @@ def test_a_person_who_changes_a_field_of_hunters_after_the_plug_in_is_overruled_
     world.settles()
 
 
+def test_a_workflow_that_comes_later_is_fought_three_times_and_no_more(world: World) -> None:
+    """The read-back still shows what was sent; minutes later it is another value."""
+    add_companies(world.store, [1])
+    world.push()
+    for _ in range(3):
+        world.sales.edit("lead", LEAD, hnt_provider="GOOGLE")
+        world.pull()
+        assert world.push().counts["updated"] == 1
+        assert world.sales.row("lead", LEAD)["hnt_provider"] == "Google"
+    world.sales.edit("lead", LEAD, hnt_provider="GOOGLE")
+    world.pull()
+    assert world.push().counts["picked"] == 0, "nothing is due any more"
+    world.due(LEAD)
+    assert world.push().counts["unchanged"] == 4
+    assert world.sales.row("lead", LEAD)["hnt_provider"] == "GOOGLE"
+    assert world.record("lead", LEAD)["error"] == WORDS
+    change_score(world.store, LEAD, provider="Yandex")
+    world.push()
+    assert world.sales.row("lead", LEAD)["hnt_provider"] == "Yandex"
+    assert world.record("lead", LEAD)["error"] is None
+    world.settles()
+
+
+def test_another_value_each_time_is_a_persons_and_is_overruled_each_time(world: World) -> None:
+    add_companies(world.store, [1])
+    world.push()
+    for number in range(5):
+        world.sales.edit("lead", LEAD, hnt_provider=f"typed {number}")
+        world.pull()
+        assert world.push().counts["updated"] == 1
+    assert world.sales.row("lead", LEAD)["hnt_provider"] == "Google"
+    world.settles()
+
+
 def test_a_field_of_the_crm_that_a_plug_in_rewrites_still_follows_hunter(world: World) -> None:
     """The rewritten value is nobody's typing."""
     world.box.configure(
