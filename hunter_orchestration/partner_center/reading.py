@@ -142,13 +142,12 @@ class _Reading:
         place: tuple[datetime, str] | None = None
         while True:
             with self.store.read() as connection:
-                rows = raw_leads.current_in(connection, window, after=place, limit=_CHUNK)
+                # Those this run read as waiting ones need no second reading.
+                rows = raw_leads.read_before(connection, window, started, after=place, limit=_CHUNK)
             if not rows:
                 break
             place = (rows[-1]["referral_updated_at"], rows[-1]["external_id"])
-            # Those this run read as waiting ones need no second reading.
-            if forced := [row for row in rows if row["processed_at"] < started]:
-                yield forced
+            yield rows
 
     def take(self, chunk: _Understood) -> None:
         """Write all that comes of one chunk in one transaction."""

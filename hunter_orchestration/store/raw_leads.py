@@ -190,15 +190,15 @@ def has_pending(connection: Connection, source: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def current_in(
-    connection: Connection, window: Window, *, after: tuple[datetime, str] | None, limit: int
+def read_before(
+    connection: Connection, window: Window, moment: datetime, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Payloads that referrals of the window were read from, whether they wait or not, by (updated_at, referral id)."""
+    """Payloads that referrals of the window were read from before a moment, by (updated_at, referral id)."""
     query = (
         select(*_READ, referrals.c.updated_at.label("referral_updated_at"))
         .join(referrals, referrals.c.raw_lead_id == raw_leads.c.id)
         .where(referrals.c.updated_at >= window.start, referrals.c.updated_at < window.end)
-        .where(raw_leads.c.processed_at.is_not(None))
+        .where(raw_leads.c.processed_at < moment)
     )
     if after is not None:
         stamp, referral_id = after
