@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 
 from hunter_orchestration.store import Store, runs
 from hunter_orchestration.store.tables.leads import leads as leads_table
-from hunter_orchestration.store.tables.operations import bulk_actions
+from hunter_orchestration.store.tables.operations import bulk_actions, sync_runs
+from hunter_orchestration.store.work import utc_now
 from hunter_orchestration_tests.ui.conftest import PHONE, PageFactory
 from hunter_orchestration_tests.ui.serving import serving
 from hunter_orchestration_tests.ui.world import XSS
@@ -109,6 +110,53 @@ def test_pages_turn_by_button_and_by_key_and_the_back_button_turns_them_back(sit
     expect(page.locator("tbody tr[data-key]").first).to_have_attribute("data-key", second[0])
     page.keyboard.press("p")
     expect(page.locator("tbody tr[data-key]").first).to_have_attribute("data-key", first[0])
+
+
+@pytest.mark.parametrize("place", ["/referrals", "/runs?tab=syncs"])
+def test_lists_that_only_know_the_next_page_find_the_one_before(
+    site: str, page: Page, morning: Store, place: str
+) -> None:
+    with morning.write() as connection:
+        row = {"kind": "raw_leads", "state": "succeeded", "started_at": utc_now(), "finished_at": utc_now()}
+        connection.execute(sync_runs.insert(), [row] * 60)
+    page.goto(f"{site}{place}")
+    expect(page.locator("tbody tr[data-key]").first).to_be_visible()
+    first = [str(page.locator("tbody tr[data-key]").first.get_attribute("data-key"))]
+    expect(page.get_by_role("button", name="Previous", exact=True)).to_be_disabled()
+    page.keyboard.press("n")
+    expect(page.locator("tbody tr[data-key]").first).not_to_have_attribute("data-key", first[0])
+    page.reload()
+    expect(page.locator("tbody tr[data-key]").first).not_to_have_attribute("data-key", first[0])
+    page.keyboard.press("p")
+    expect(page.locator("tbody tr[data-key]").first).to_have_attribute("data-key", first[0])
+    expect(page).not_to_have_url(re.compile("cursor"))
+
+
+def test_merged_companies_are_parted_again_in_the_history(site: str, page: Page) -> None:
+    page.goto(f"{site}/leads/likya.example")
+    drawer = page.locator("hunter-lead")
+    drawer.get_by_role("button", name="Merge").click()
+    page.get_by_role("dialog").get_by_label("Domain of the company it belongs to").fill("egeinsaat.example")
+    page.get_by_role("dialog").get_by_role("button", name="Merge").click()
+    expect(drawer.get_by_text("likya.example was merged into this company (this computer)")).to_be_visible()
+    drawer.get_by_role("button", name="Undo the merge of likya.example").click()
+    expect(page.get_by_text("The merge was undone")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/leads/likya\.example"))
+
+
+def test_every_row_is_as_high_as_the_next_however_long_a_name_is(site: str, page: Page, morning: Store) -> None:
+    name = "Çok Uzun Adlı Anadolu Endüstriyel Yapı Malzemeleri Sanayi ve Dış Ticaret Limited Şirketi"
+    with morning.write() as connection:
+        connection.execute(leads_table.update().where(leads_table.c.domain == "likya.example").values(name=name))
+    page.goto(f"{site}/leads/egeinsaat.example?q=example&sort=score")
+    _rows(page)
+    expect(page.locator("hunter-lead .big-score")).to_be_visible()
+    heights = page.locator("hunter-leads tr[data-key]").evaluate_all("rows => rows.map((row) => row.offsetHeight)")
+    assert len(set(heights)) == 1
+    assert heights[0] <= 60
+    link = page.get_by_role("link", name=name)
+    link.hover()
+    expect(link).to_have_attribute("title", name)
 
 
 def test_a_lead_opens_beside_the_list_by_keyboard_and_gives_the_focus_back(site: str, page: Page) -> None:

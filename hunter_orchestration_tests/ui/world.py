@@ -442,7 +442,7 @@ def _trouble(connection: Connection, now: datetime) -> None:
         quarantine.insert().values(
             source="partnercenter",
             external_id="0b9f",
-            reason="invalid",
+            reason="no_identity",
             detail="The referral has no id.",
             payload={"name": "<b>no id</b>"},
             reader_version=1,
@@ -471,7 +471,7 @@ def _trouble(connection: Connection, now: datetime) -> None:
             import_rejects.insert().values(
                 import_id=import_id,
                 line=line,
-                reason="no_domain",
+                reason="empty",
                 detail="The row names no domain, e-mail address or web site.",
                 row={"Firma": "Adsız", "Web": ""},
             )

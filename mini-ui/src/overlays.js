@@ -8,16 +8,16 @@ import { routes } from "./router.js";
  * A modal dialog. Esc and a click on the backdrop close it; the focus returns where it was.
  * @param {string} title
  * @param {import("./dom.js").Children} content
- * @param {{wide?: boolean, end?: HTMLElement[]}} [how]
+ * @param {{wide?: boolean, end?: HTMLElement[] | null}} [how] an own row of buttons; without one there is a button that closes
  */
-export function openDialog(title, content, { wide = false, end = [] } = {}) {
+export function openDialog(title, content, { wide = false, end = null } = {}) {
   const before = document.activeElement;
   const heading = freshId("title");
   const body = h("div", { class: "dialog-body" }, h("h2", { id: heading }, title), content);
   const dialog = h("dialog", { class: wide ? "wide" : null, "aria-labelledby": heading }, body);
-  const ends = end.length > 0 ? end : [h("button", { class: "button", type: "button" }, t("close"))];
-  if (end.length === 0) ends[0]?.addEventListener("click", () => dialog.close());
-  body.append(h("div", { class: "dialog-end" }, ends));
+  const ends = end ?? [h("button", { class: "button", type: "button" }, t("close"))];
+  if (end === null) ends[0]?.addEventListener("click", () => dialog.close());
+  if (ends.length > 0) body.append(h("div", { class: "dialog-end" }, ends));
   let pressedOutside = false;
   const outside = /** @param {MouseEvent} event */ (event) => {
     const box = dialog.getBoundingClientRect();
@@ -51,7 +51,7 @@ export function confirmDialog({ title, content = null, deed, danger = false, wid
   const cancel = h("button", { class: "button", type: "button" }, t("cancel"));
   const act = h("button", { class: `button ${danger ? "danger" : "primary"}`, type: "submit" }, deed);
   const form = h("form", { class: "stack", novalidate: true }, content, said, h("div", { class: "dialog-end" }, cancel, act));
-  const dialog = openDialog(title, form, { wide, end: [h("span")] });
+  const dialog = openDialog(title, form, { wide, end: [] });
   cancel.addEventListener("click", () => dialog.close());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -1,7 +1,7 @@
 // The rail: five rooms with their counts; at its foot the mode, the next sync, language, theme, news and keys.
 import { Part, h, icon } from "./dom.js";
 import { dateTime, number } from "./format.js";
-import { language, languages, speak, t } from "./i18n.js";
+import { language, languages, speak, t, word } from "./i18n.js";
 import { keep } from "./kept.js";
 import { showKeys } from "./keys.js";
 import { openDialog, popoverFrom } from "./overlays.js";
@@ -34,6 +34,7 @@ class Rail extends Part {
         { href: `/${room}`, "data-room": room },
         icon(picture),
         h("span", { class: "label" }, t(/** @type {import("./i18n.js").TextKey} */ (`room.${room}`))),
+        h("span", { class: "label short" }, word(`room.${room}.short`, t(/** @type {import("./i18n.js").TextKey} */ (`room.${room}`)))),
         h("span", { class: "count" }),
       ),
     );

@@ -150,7 +150,7 @@ export async function previewPush(domain, signal, push) {
   const box = h("div", { class: "stack" }, h("p", { class: "muted" }, t("loading")));
   const dialog = openDialog(t("preview.title", { domain }), box, { wide: true });
   try {
-    /** @type {{plan: {table: string, external_id: string, operation: string, fields: Record<string, unknown[]>, reason?: string | null}[]}} */
+    /** @type {{plan: import("../api-types").PlannedChange[]}} */
     const { plan } = await change("POST", `/dynamics/sync/${encodeURIComponent(domain)}`, { dry_run: true }, { signal });
     const moving = plan.filter((one) => ["create", "update", "adopt"].includes(one.operation));
     box.replaceChildren(
@@ -162,6 +162,9 @@ export async function previewPush(domain, signal, push) {
           h("h3", null, `${words.table(one.table)} · ${word(`operation.${one.operation}`, one.operation)}`),
           one.reason ? h("p", { class: one.operation === "blocked" ? "bad" : "muted" }, word(`reason.${one.reason}`, one.reason)) : null,
           Object.keys(one.fields).length > 0 ? changesTable(/** @type {Record<string, unknown[]>} */ (one.fields)) : null,
+          Object.keys(one.kept ?? {}).length > 0
+            ? h("details", { class: "fold" }, h("summary", null, t("preview.kept", { n: Object.keys(one.kept ?? {}).length })), changesTable(/** @type {Record<string, unknown[]>} */ (one.kept), [t("change.theirs"), t("change.ours")]))
+            : null,
         ),
       ),
     );

@@ -38,16 +38,17 @@ export async function copyText(text) {
 /**
  * Old → new per field.
  * @param {Record<string, unknown[]>} fields
+ * @param {string[]} [heads] other names of the two columns
  */
-export function changesTable(fields) {
+export function changesTable(fields, [old, next] = [t("change.old"), t("change.new")]) {
   return h(
     "table",
     { class: "changes" },
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, t("change.field")), h("th", { scope: "col" }, t("change.old")), h("th", { scope: "col" }, t("change.new")))),
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, t("change.field")), h("th", { scope: "col" }, old), h("th", { scope: "col" }, next))),
     h(
       "tbody",
       null,
-      Object.entries(fields).map(([name, [old, next]]) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "muted" }, shown(old)), h("td", null, shown(next)))),
+      Object.entries(fields).map(([name, values]) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "muted" }, shown(values[0])), h("td", null, shown(values[1])))),
     ),
   );
 }

@@ -166,6 +166,15 @@ export class List {
     }
   }
 
+  /**
+   * Turns to the next page or the one before, where there is one.
+   * @param {1 | -1} by
+   */
+  turn(by) {
+    const cursor = by === 1 ? this.next : this.previous;
+    if (isPage(cursor)) this.how.turned?.(cursor);
+  }
+
   /** The key of the row that has the focus. */
   get focused() {
     const row = document.activeElement?.closest("tr");
@@ -279,10 +288,10 @@ export class List {
     const turn = /** @param {string | null | undefined} cursor @param {string} label */ (cursor, label) =>
       h(
         "button",
-        { type: "button", class: "button small", disabled: !cursor, onclick: () => cursor && this.how.turned?.(cursor) },
+        { type: "button", class: "button small", disabled: !isPage(cursor), onclick: () => isPage(cursor) && this.how.turned?.(cursor) },
         label,
       );
-    this.paging.hidden = !this.how.turned || (!this.next && !this.previous);
+    this.paging.hidden = !this.how.turned || !(isPage(this.next) || isPage(this.previous));
     const held = document.activeElement instanceof HTMLElement && this.paging.contains(document.activeElement);
     this.paging.replaceChildren(
       h("span", null, note),
@@ -294,6 +303,13 @@ export class List {
     }
   }
 }
+
+/**
+ * Whether a cursor leads anywhere; the empty one leads to the first page.
+ * @param {string | null | undefined} cursor
+ * @returns {cursor is string}
+ */
+const isPage = (cursor) => cursor !== null && cursor !== undefined;
 
 /**
  * Gives what is cut off on the screen its whole text as a title, and takes it away where there is room again.

@@ -1,15 +1,18 @@
 // A room that is a heading, tabs and one list: the list follows the tab in the address.
 import { get, movedOn } from "../api.js";
 import { Part, h } from "../dom.js";
+import { number } from "../format.js";
 import { t } from "../i18n.js";
 import { offer } from "../keys.js";
 import { live } from "../live.js";
 import { List } from "./list.js";
 import { address, go, route } from "../router.js";
+import { status, statuses } from "../status.js";
+import { pageBefore, turned } from "./trail.js";
 import { head } from "../screens/head.js";
 
 /**
- * @typedef {{tab: string, label: import("../i18n.js").TextKey, path: string, query?: Record<string, string>,
+ * @typedef {{tab: string, label: import("../i18n.js").TextKey, count?: string, path: string, query?: Record<string, string>,
  *   columns: () => import("./list.js").Column<any>[], key: (row: any) => string, empty: () => HTMLElement,
  *   opens?: (row: any) => string, actions?: (screen: TabbedScreen) => HTMLElement[], what?: import("../i18n.js").TextKey}} Tab
  */
@@ -43,6 +46,7 @@ export class TabbedScreen extends Part {
       due = setTimeout(() => this.load(true), 600);
     };
     for (const kind of ["stage_started", "stage_progress", "stage_finished", "run_started", "run_finished", "leads_changed", "import_progress", "gap"]) this.hears(live, kind, soon);
+    this.hears(statuses, "status", () => this.#drawTabs());
     this.signal.addEventListener("abort", () => this.asking?.abort());
     offer({
       step: (by) => this.list?.step(by),
@@ -51,10 +55,7 @@ export class TabbedScreen extends Part {
         go(address(this.room, null, route().params));
         return true;
       },
-      turn: (by) => {
-        const cursor = by === 1 ? this.list?.next : this.list?.previous;
-        if (cursor) this.turn(cursor);
-      },
+      turn: (by) => this.list?.turn(by),
     });
     this.routed();
   }
@@ -66,10 +67,31 @@ export class TabbedScreen extends Part {
     return /** @type {Tab} */ (tabs.find((one) => one.tab === wanted) ?? tabs[0]);
   }
 
+  /** The tabs, with how much waits behind each. */
+  #drawTabs() {
+    const now = this.tab().tab;
+    const counts = status()?.counts ?? {};
+    const held = this.tabBar?.contains(document.activeElement) ?? false;
+    this.tabBar?.replaceChildren(
+      ...this.tabs().map((one) => {
+        const waiting = one.count ? (counts[one.count] ?? 0) : 0;
+        return h("a", { href: address(this.room, null, { tab: one.tab }), "aria-current": one.tab === now ? "page" : null }, t(one.label), waiting > 0 ? [" ", h("span", { class: "count" }, number(waiting))] : null);
+      }),
+    );
+    const current = this.tabBar?.querySelector("[aria-current]");
+    if (held && current instanceof HTMLElement) current.focus();
+  }
+
+  trail() {
+    return `${this.room} ${this.tab().tab}`;
+  }
+
   /** @param {string} cursor */
   turn(cursor) {
     const { id, params } = route();
-    params.set("cursor", cursor);
+    turned(this.trail(), params.get("cursor") ?? "", cursor);
+    if (cursor) params.set("cursor", cursor);
+    else params.delete("cursor");
     go(address(this.room, id, params));
   }
 
@@ -77,9 +99,7 @@ export class TabbedScreen extends Part {
     document.title = `${t(this.title)} · Hunter`;
     const now = this.tab();
     const { id, params } = route();
-    this.tabBar?.replaceChildren(
-      ...this.tabs().map((one) => h("a", { href: address(this.room, null, { tab: one.tab }), "aria-current": one.tab === now.tab ? "page" : null }, t(one.label))),
-    );
+    this.#drawTabs();
     const asked = `${now.tab} ${params.get("cursor") ?? ""}`;
     if (asked !== this.asked) {
       const same = this.asked.split(" ")[0] === now.tab;
@@ -109,11 +129,12 @@ export class TabbedScreen extends Part {
     try {
       /** @type {{items: any[], next?: string | null, previous?: string | null}} */
       const page = await get(now.path, { ...now.query, limit: 50, cursor: route().params.get("cursor") }, asking.signal);
-      this.list?.show(page);
+      this.list?.show({ ...page, previous: pageBefore(this.trail(), route().params.get("cursor") ?? "") });
       this.list?.mark(route().id);
     } catch (error) {
-      if (movedOn(error) || quiet) return;
-      this.list?.fail(error);
+      if (movedOn(error)) return;
+      if (error instanceof Error && "code" in error && error.code === "stale_cursor") this.turn("");
+      else if (!quiet) this.list?.fail(error);
     }
   }
 }

@@ -1,7 +1,7 @@
 // CRM sync: what Dynamics refused, what matches several records, where the two differ, and what was sent.
-import { change, movedOn } from "../api.js";
+import { apiAddress, change, movedOn } from "../api.js";
 import { h } from "../dom.js";
-import { between, dateTime, moment } from "../format.js";
+import { dateTime, moment } from "../format.js";
 import { t, word } from "../i18n.js";
 import { openDialog, plain } from "../overlays.js";
 import { nothing } from "../parts/list.js";
@@ -10,13 +10,12 @@ import { address } from "../router.js";
 import { may } from "../status.js";
 import { toast } from "../toasts.js";
 import { recordParts } from "../lead/dynamics.js";
-import { deedButton, shown } from "../lead/pieces.js";
+import { changesTable, deedButton, shown } from "../lead/pieces.js";
 import * as words from "../words.js";
-import { countsWords } from "./runs.js";
 
 /** @typedef {import("../api-types").CrmRecord} CrmRecord */
 /** @typedef {import("../api-types").Difference} Difference */
-/** @typedef {import("../api-types").Sync} Sync */
+/** @typedef {import("../api-types").AuditEntry} AuditEntry */
 
 const failed = /** @param {unknown} error */ (error) => movedOn(error) || toast(plain(error), { tone: "bad" });
 
@@ -30,11 +29,12 @@ class Crm extends TabbedScreen {
     const record = () => recordColumns(again);
     const key = /** @param {CrmRecord} one */ (one) => `${one.table} ${one.external_id}`;
     return [
-      { tab: "rejects", label: "tab.rejects", path: "/dynamics/rejects", columns: record, key, empty: () => nothing(t("crm.rejects.empty"), t("crm.rejects.empty.what")), actions: () => (may("act") ? [deedButton(t("retry.all"), () => retryAll(again), failed, "link")] : []) },
-      { tab: "conflicts", label: "tab.conflicts", path: "/dynamics/conflicts", columns: record, key, empty: () => nothing(t("crm.conflicts.empty"), t("crm.conflicts.empty.what")) },
+      { tab: "rejects", label: "tab.rejects", count: "rejects", path: "/dynamics/rejects", columns: record, key, empty: () => nothing(t("crm.rejects.empty"), t("crm.rejects.empty.what")), actions: () => (may("act") ? [deedButton(t("retry.all"), () => retryAll(again), failed, "link")] : []) },
+      { tab: "conflicts", label: "tab.conflicts", count: "conflicts", path: "/dynamics/conflicts", columns: record, key, empty: () => nothing(t("crm.conflicts.empty"), t("crm.conflicts.empty.what")) },
       {
         tab: "differences",
         label: "tab.differences",
+        count: "differences",
         path: "/dynamics/differences",
         columns: differenceColumns,
         key: (one) => String(one.id),
@@ -44,7 +44,15 @@ class Crm extends TabbedScreen {
           ...(may("admin") ? [deedButton(t("differences.mend"), async () => { await change("POST", "/dynamics/differences/mend"); toast(t("differences.mending")); }, failed, "link")] : []),
         ],
       },
-      { tab: "activity", label: "tab.activity", path: "/syncs", query: { kind: "dynamics_records" }, columns: syncColumns, key: (one) => String(one.id), empty: () => nothing(t("crm.activity.empty"), t("crm.activity.empty.what")) },
+      {
+        tab: "activity",
+        label: "tab.activity",
+        path: "/dynamics/audit",
+        columns: auditColumns,
+        key: (one) => String(one.id),
+        empty: () => nothing(t("crm.activity.empty"), t("crm.activity.empty.what")),
+        actions: () => (may("export") ? [h("a", { class: "link", href: apiAddress("/dynamics/audit.jsonl"), download: "" }, t("crm.activity.download"))] : []),
+      },
     ];
   }
 }
@@ -96,14 +104,31 @@ function differenceColumns() {
   ];
 }
 
-/** @returns {import("../parts/list.js").Column<Sync>[]} */
-function syncColumns() {
+/** @returns {import("../parts/list.js").Column<AuditEntry>[]} */
+function auditColumns() {
   return [
-    { key: "when", label: t("runs.started"), class: "lead-cell", cell: (one) => moment(one.started_at, dateTime) },
-    { key: "state", label: t("runs.state"), cell: (one) => h("span", { class: words.TONES[one.state] ?? null }, words.runState(one.state)) },
-    { key: "what", label: t("runs.what"), cell: (one) => (one.error ? h("span", { class: "bad" }, one.error) : countsWords(one.counts)) },
-    { key: "took", label: t("runs.took"), class: "d2", cell: (one) => between(one.started_at, one.finished_at) },
+    { key: "company", label: t("column.company"), class: "lead-cell", cell: (one) => h("div", { class: "two" }, h("a", { class: "main-line", href: address("leads", one.domain), "data-opens": true }, one.domain), h("span", { class: "sub-line" }, words.table(one.table))) },
+    { key: "operation", label: t("crm.operation"), cell: (one) => words.twoLines(word(`operation.${one.operation}`, one.operation), one.fields ? fieldNames(one.fields) : null) },
+    { key: "outcome", label: t("runs.state"), cell: (one) => words.twoLines(h("span", { class: OUTCOMES[one.outcome] ?? null }, word(`outcome.${one.outcome}`, one.outcome)), one.detail) },
+    { key: "who", label: t("runs.who"), class: "d2", cell: (one) => words.who(one.actor) },
+    { key: "when", label: t("crm.when"), class: "d1", cell: (one) => moment(one.at) },
+    {
+      key: "fields",
+      label: t("crm.changes"),
+      quiet: true,
+      end: true,
+      cell: (one) =>
+        one.fields && Object.keys(one.fields).length > 0
+          ? h("button", { type: "button", class: "button small", "aria-label": `${t("crm.changes")}: ${one.domain}, ${words.table(one.table)}`, onclick: () => openDialog(`${one.domain}, ${words.table(one.table)}`, h("div", { class: "stack" }, h("p", { class: "muted small" }, dateTime(one.at), ` · ${words.who(one.actor)}`), changesTable(/** @type {Record<string, unknown[]>} */ (one.fields))), { wide: true }) }, t("crm.changes"))
+          : null,
+    },
   ];
 }
+
+/** @type {Record<string, string>} */
+const OUTCOMES = { confirmed: "good", recovered: "good", rejected: "bad", deferred: "muted", unknown: "warn", sent: "muted" };
+
+/** @param {unknown} fields */
+const fieldNames = (fields) => (fields && typeof fields === "object" ? Object.keys(fields).join(", ") : "");
 
 customElements.define("hunter-crm", Crm);

@@ -193,7 +193,7 @@ class Imports extends TabbedScreen {
       t("import.rejects"),
       null,
       may("export") ? h("div", null, h("a", { class: "button small", download: "", href: apiAddress(`/imports/${made.id}/rejects.csv`) }, t("import.rejects.download"))) : null,
-      h("ul", null, rejects.map((one) => h("li", { class: "item" }, h("p", null, h("span", { class: "number strong" }, number(one.line)), ` · ${one.detail || one.reason}`), h("p", { class: "muted small address" }, rowWords(one.row))))),
+      h("ul", null, rejects.map((one) => h("li", { class: "item" }, h("p", null, h("span", { class: "number strong" }, number(one.line)), ` · ${word(`domain_rejected.${one.reason}`, one.detail || one.reason)}`), h("p", { class: "muted small address" }, rowWords(one.row))))),
     );
   }
 }

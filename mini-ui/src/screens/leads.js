@@ -88,7 +88,7 @@ class Leads extends Part {
       search: () => this.search?.input.select(),
       filter: () => this.filters?.openFirst(),
       back: () => this.back(),
-      turn: (by) => this.turn(by),
+      turn: (by) => this.list?.turn(by),
     });
     this.routed();
   }
@@ -154,12 +154,6 @@ class Leads extends Part {
       else params.delete(name);
     }
     go(address("leads", id, params), { replace });
-  }
-
-  /** @param {1 | -1} by */
-  turn(by) {
-    const cursor = by === 1 ? this.list?.next : this.list?.previous;
-    if (cursor) this.set({ cursor }, { keepPage: true });
   }
 
   /** @param {boolean} [quiet] the rows on screen stay until the new ones are there */

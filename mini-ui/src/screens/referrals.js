@@ -7,6 +7,7 @@ import { offer } from "../keys.js";
 import { live } from "../live.js";
 import { plain } from "../overlays.js";
 import { chip, searchBox } from "../parts/filters.js";
+import { pageBefore, turned } from "../parts/trail.js";
 import { List, failure, howMany, nothing } from "../parts/list.js";
 import "../parts/sync.js";
 import { address, go, route } from "../router.js";
@@ -37,7 +38,10 @@ class Referrals extends Part {
       retry: () => this.load(),
       opens: (one) => address("referrals", one.id, new URLSearchParams(location.search)),
       sorted: (sort, order) => this.set({ sort, order }),
-      turned: (cursor) => this.set({ cursor }, { keepPage: true }),
+      turned: (cursor) => {
+        turned(this.trail(), this.query().cursor ?? "", cursor);
+        this.set({ cursor }, { keepPage: true });
+      },
     });
     this.search = searchBox({ label: t("search.referrals"), value: route().params.get("q") ?? "", changed: (q) => this.set({ q }, { replace: true }) });
     this.chips = h("span", { class: "row-of" });
@@ -68,10 +72,7 @@ class Referrals extends Part {
         this.close();
         return true;
       },
-      turn: (by) => {
-        const cursor = by === 1 ? this.list?.next : this.list?.previous;
-        if (cursor) this.set({ cursor }, { keepPage: true });
-      },
+      turn: (by) => this.list?.turn(by),
     });
     this.routed();
   }
@@ -107,6 +108,11 @@ class Referrals extends Part {
     }
     const order = /** @type {"asc" | "desc"} */ (params.get("order") === "asc" ? "asc" : params.get("sort") && params.get("order") !== "desc" ? "asc" : "desc");
     return { ...query, sort: params.get("sort") ?? "updated_at", order, cursor: params.get("cursor") ?? "" };
+  }
+
+  /** The list without its page. */
+  trail() {
+    return `referrals ${JSON.stringify({ ...this.query(), cursor: "" })}`;
   }
 
   /**
@@ -167,7 +173,7 @@ class Referrals extends Part {
       /** @type {{items: Referral[], total: number, total_exact?: boolean, next: string | null, previous: string | null}} */
       const page = await get("/referrals", { ...this.query(), limit: 50 }, asking.signal);
       const total = howMany(page.total, page.total_exact ?? true);
-      this.list?.show(page, t("page.note", { shown: number(page.items.length), total }));
+      this.list?.show({ ...page, previous: pageBefore(this.trail(), this.query().cursor ?? "") }, t("page.note", { shown: number(page.items.length), total }));
       this.list?.mark(route().id);
       if (this.count) this.count.textContent = t("referrals.count", { n: page.total, total });
     } catch (error) {

@@ -48,6 +48,7 @@ class Runs extends TabbedScreen {
       {
         tab: "quarantine",
         label: "tab.quarantine",
+        count: "quarantine",
         path: "/quarantine",
         query: { state: "open" },
         what: "quarantine.what",
