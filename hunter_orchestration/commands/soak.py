@@ -14,13 +14,16 @@ def soak(
     seconds: Annotated[float, typer.Option(min=0, help="The same in seconds, added to the minutes.")] = 0,
     companies: Annotated[int, typer.Option(min=1, max=100_000, help="Companies in the invented world.")] = 100,
     database: Annotated[str, typer.Option(help="An empty database to use. Empty: SQLite.")] = "",
+    restart_database: Annotated[
+        str, typer.Option(help="A command that ends the database's server hard and starts it again; taken in turn too.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
     """Kill Hunter's processes in turn while referrals change, then check that nothing is lost or doubled."""
     from hunter_orchestration.commands.soaking import run
 
     with errors_told():
-        report = run(minutes * 60 + seconds, companies, database)
+        report = run(minutes * 60 + seconds, companies, database, restart_database)
     wrong = report["wrong"]
     if as_json:
         print_json(report)

@@ -6,12 +6,16 @@ touched.
 
 from __future__ import annotations
 
+import itertools
+import shlex
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +32,7 @@ from hunter_orchestration.commands.installation import (
 from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
 
 KINDS = ("daemon", "code", "webserver", "api", "run")
-"""What is killed, in this order; ``run`` is the process of whatever run is under way."""
+"""What is killed, in this order; ``run`` is the process of whatever run is under way, if there is one."""
 
 _TICK_SECONDS = 0.5
 _RECOVERY_SECONDS = 120.0
@@ -36,8 +40,12 @@ _QUIET_SECONDS = 240.0
 _TABLES = ("account", "contact", "lead", "opportunity")
 
 
-def run(seconds: float, companies: int, database: str) -> dict[str, Any]:
+def run(seconds: float, companies: int, database: str, restart_database: str = "") -> dict[str, Any]:
     """Kill for so many seconds, then look.
+
+    Args:
+        database: URL of an empty database; empty for SQLite.
+        restart_database: a command that ends the database's server hard and starts it again, taken in turn too.
 
     Returns:
         killed, changes (ticks of the invented world meanwhile), recovery_seconds {kind: {killed, median, worst}},
@@ -53,17 +61,17 @@ def run(seconds: float, companies: int, database: str) -> dict[str, Any]:
         box.call("POST", "/dataverse/prepare", {})
         with running(start_up(environment_for(box, Path(folder), database or None))) as installation:
             say(f"Hunter is up; killing its processes for {seconds:.0f} s.")
-            with _Load(box) as load:
-                recovered = _kill_in_turn(installation, seconds)
+            with Load(box) as load:
+                recovered = kill_in_turn(installation, seconds, restart_database)
             return {
-                "wrong": _wrong(installation, box),
+                "wrong": wrong(installation, box),
                 "killed": sum(map(len, recovered.values())),
                 "changes": load.changes,
                 "recovery_seconds": {kind: _times(times) for kind, times in recovered.items() if times},
             }
 
 
-class _Load:
+class Load:
     """Lets referrals arrive and change while the block lasts."""
 
     def __init__(self, box: RunningSandbox) -> None:
@@ -72,7 +80,7 @@ class _Load:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
-    def __enter__(self) -> _Load:
+    def __enter__(self) -> Load:
         self._thread.start()
         return self
 
@@ -87,14 +95,16 @@ class _Load:
                 self.changes += 1
 
 
-def _kill_in_turn(installation: Installation, seconds: float) -> dict[str, list[float]]:
-    """Kill, wait until all answer again, and so on; the seconds each recovery took, by kind."""
+def kill_in_turn(installation: Installation, seconds: float, restart_database: str = "") -> dict[str, list[float]]:
+    """Kill, wait until all answer again, and so on; the seconds each recovery took, by kind.
+
+    A killed run has recovered when a later run has succeeded, so its time is that of a tick and a whole run too.
+    """
     recovered: dict[str, list[float]] = defaultdict(list)
     end = time.monotonic() + seconds
-    number = 0
+    turns = itertools.cycle((*KINDS, "database") if restart_database else KINDS)
     while time.monotonic() < end:
-        kind = KINDS[number % len(KINDS)]
-        number += 1
+        kind = next(turns)
         began, moment = time.monotonic(), time.time()
         if kind == "run":
             workers = installation.run_workers()
@@ -102,6 +112,8 @@ def _kill_in_turn(installation: Installation, seconds: float) -> dict[str, list[
                 worker.kill()
             if not workers:
                 continue
+        elif kind == "database":
+            subprocess.run(shlex.split(restart_database), check=True, capture_output=True, timeout=_RECOVERY_SECONDS)
         else:
             killed = installation.kill(kind)
 
@@ -117,34 +129,47 @@ def _kill_in_turn(installation: Installation, seconds: float) -> dict[str, list[
                 return installation.beats_since(moment)
 
             until(beats, _RECOVERY_SECONDS, "a heartbeat of every daemon")
+        if kind == "run":
+
+            def works(moment: float = moment) -> bool:
+                return _succeeded_since(installation, moment)
+
+            until(works, _RECOVERY_SECONDS, "a run that succeeds after one was killed")
         recovered[kind].append(time.monotonic() - began)
         time.sleep(min(2.0, max(0.0, end - time.monotonic())))
     return recovered
+
+
+def _succeeded_since(installation: Installation, moment: float) -> bool:
+    """Whether a run that started after this time (seconds since 1970) has succeeded."""
+    runs = installation.get("/runs", limit=10)["items"]
+    started = [run["started_at"] for run in runs if run["state"] == "succeeded" and run["started_at"]]
+    return any(datetime.fromisoformat(at).timestamp() > moment for at in started)
 
 
 def _times(times: list[float]) -> dict[str, Any]:
     return {"killed": len(times), "median": round(statistics.median(times), 1), "worst": round(max(times), 1)}
 
 
-def _wrong(installation: Installation, box: RunningSandbox) -> list[str]:
+def wrong(installation: Installation, box: RunningSandbox) -> list[str]:
     """What is lost or doubled once everything has come to rest; nothing when all is well."""
     succeeded = until(lambda: _succeeded(installation), _QUIET_SECONDS, "a sync that succeeds", pause=2)
     assert succeeded
     installation.sync(_QUIET_SECONDS)
-    wrong = _lost(installation, box) + _doubled(box)
+    found = _lost(installation, box) + _doubled(box)
     box.call("DELETE", "/dataverse/counters")
     run = installation.sync(_QUIET_SECONDS)
     if run["state"] != "succeeded":
-        wrong.append(f"The last sync {run['state']}: {run['error']}")
+        found.append(f"The last sync {run['state']}: {run['error']}")
     if written := box.call("GET", "/dataverse/counters")["writes"]:
-        wrong.append(f"A sync without a change wrote into Dynamics: {written}")
+        found.append(f"A sync without a change wrote into Dynamics: {written}")
     compared = installation.ask("POST", "/api/v1/dynamics/reconcile", {}).json()["run"]
     installation.finished(compared["id"], _QUIET_SECONDS)
-    wrong += [
+    found += [
         f"Dynamics differs: {one['table']} {one['external_id']} {one['kind']} {one['field'] or ''}".strip()
         for one in installation.get("/dynamics/differences", limit=20)["items"]
     ]
-    return wrong
+    return found
 
 
 def _succeeded(installation: Installation) -> bool:
