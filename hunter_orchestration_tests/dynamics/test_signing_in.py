@@ -52,16 +52,29 @@ def test_a_registered_certificate_signs_in_and_another_one_does_not(
         world.push()
 
 
-@pytest.mark.parametrize(
-    "text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
-)
-def test_a_file_that_is_no_certificate_is_named(sqlite_store: Any, sandbox: Any, tmp_path: Path, text: str) -> None:
-    path = tmp_path / "broken.pem"
-    path.write_text(text)
-    world = world_in(sqlite_store, sandbox, client_secret="", client_certificate=path)
+def test_a_file_that_cannot_sign_in_is_named_before_anybody_is_asked(
+    sqlite_store: Any, sandbox: Any, tmp_path: Path
+) -> None:
+    path, public = certificate(tmp_path, "hunter")
+    _, other = certificate(tmp_path, "other")
+    locked, _ = certificate(tmp_path, "locked", password=b"secret")
+    used = tmp_path / "used.pem"
+    world = world_in(sqlite_store, sandbox, client_secret="", client_certificate=used)
     add_companies(world.store, [1])
-    with pytest.raises(SignInError, match="HUNTER_CLIENT_CERTIFICATE"):
+    with pytest.raises(SignInError, match="can't be read"):
         world.push()
+    for text, words in (
+        ("", "does not hold"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "does not hold"),
+        (public, "with its private key"),
+        (locked.read_text(), "unlocked"),
+        (path.read_text().replace(public, other), "not that of its certificate"),
+    ):
+        used.write_text(text)
+        with pytest.raises(SignInError, match=words) as caught:
+            world.push()
+        assert "HUNTER_CLIENT_CERTIFICATE" in str(caught.value)
+    assert world.box.counters().get("entra", 0) == 0
 
 
 @pytest.mark.parametrize("error", ["temporarily_unavailable", "server_error"])
