@@ -141,13 +141,16 @@ def visit(browser: Browser, site: str, *, compressed: bool = True) -> Visit:
 
 def _interactions(page: Page) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
     search = page.get_by_role("searchbox")
-    heading = lambda name: page.get_by_role("columnheader", name=name).get_by_role("button")  # noqa: E731
-    answered = lambda part: (
-        lambda: (  # noqa: E731
-            page.wait_for_url(lambda url: part in url),
-            page.wait_for_selector("table:not([aria-busy])"),
-        )
-    )
+
+    def heading(name: str) -> Locator:
+        return page.get_by_role("columnheader", name=name).get_by_role("button")
+
+    def answered(part: str) -> Callable[[], None]:
+        def shown() -> None:
+            page.wait_for_url(lambda url: part in url)
+            page.wait_for_selector("table:not([aria-busy])")
+
+        return shown
 
     def typed() -> None:
         search.click()
@@ -232,7 +235,7 @@ def main() -> int:
         wide = overflow(browser, site)
         browser.close()
     print(
-        f"\n{asked.leads:,} leads, {asked.visits} visits, medians (worst); load {load:.1f} before, {os.getloadavg()[0]:.1f} after"
+        f"\n{asked.leads:,} leads, {asked.visits} visits, medians (worst); load {load:.1f} to {os.getloadavg()[0]:.1f}"
     )
     size, lcp = max(one.size for one in visits), [one.lcp for one in visits]
     cls = max(one.cls for one in visits)
