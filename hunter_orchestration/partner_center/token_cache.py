@@ -49,14 +49,16 @@ def _of_platform(location: Path) -> Any:
 def refuse_readable(location: Path) -> None:
     """Refuse a file that anyone but its owner can read or write.
 
+    An empty one is what a platform's key store leaves beside the tokens it holds, with the permissions of any file.
+
     Raises:
         TokenCacheError: it is.
     """
     try:
-        mode = location.stat().st_mode
+        found = location.stat()
     except FileNotFoundError:
         return
-    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+    if os.name == "posix" and found.st_size > 0 and stat.S_IMODE(found.st_mode) & 0o077:
         raise TokenCacheError(
             f"The token cache {location} can be read by others.",
             f"Delete it and run hunter login, or run chmod 600 {location} if nobody else had access.",

@@ -30,7 +30,7 @@ from hunter_orchestration.partner_center.refusals import (
     SignInRefusedError,
     TokenCacheError,
 )
-from hunter_orchestration.partner_center.token_cache import write_state
+from hunter_orchestration.partner_center.token_cache import open_cache, refuse_readable, write_state
 from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Store, quarantine, referrals
@@ -106,6 +106,25 @@ def test_a_cache_others_can_read_is_refused(sandbox: RunningSandbox, tmp_path: P
     os.chmod(tmp_path / "tokens.bin", 0o644)
     with pytest.raises(TokenCacheError, match="chmod 600"):
         sign_in.Tokens(settings).token()
+
+
+def test_the_empty_mark_of_a_platforms_key_store_is_no_leak(tmp_path: Path) -> None:
+    mark = tmp_path / "tokens.bin"
+    mark.touch(0o644)
+    refuse_readable(mark)
+    mark.write_text("{}")
+    with pytest.raises(TokenCacheError, match="chmod 600"):
+        refuse_readable(mark)
+
+
+def test_without_a_key_the_platforms_key_store_holds_the_tokens_or_the_lack_of_one_is_told(tmp_path: Path) -> None:
+    try:
+        cache = open_cache(Settings(home=tmp_path))
+    except TokenCacheError as error:
+        assert "HUNTER_TOKEN_CACHE_KEY" in str(error)
+        assert "no key store" in str(error)
+    else:
+        assert type(cache).__name__ == "PersistedTokenCache"
 
 
 def test_another_key_is_told_and_destroys_nothing(sandbox: RunningSandbox, tmp_path: Path) -> None:
