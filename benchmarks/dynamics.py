@@ -2,9 +2,9 @@
 
     python benchmarks/dynamics.py 10000
 
-Prints three pushes (first, changed scores, unchanged), and next to them the way of one request a record: POST of the
-same rows, one by one, over one kept-alive connection, in the same run against the same sandbox. Every answer takes
-20 ms longer than it must, as no organisation is on the machine that pushes.
+Prints pushes (first, changed scores, unchanged, nothing due) and reading back, and next to them the way of one request
+a record: POST of the same rows, one by one, over one kept-alive connection, in the same run against the same sandbox.
+Every answer takes 20 ms longer than it must, as no organisation is on the machine that pushes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
+from hunter_orchestration.store.work import StageResult
 from hunter_orchestration_tests.dynamics.world import add_companies, change_score, domain_of
 
 _ONE_BY_ONE = 200
@@ -50,6 +52,9 @@ def main() -> None:
             connection.exec_driver_sql("UPDATE companies SET push_due_at = activity_at")
         push("nothing changed", store, settings, box, number)
         push("nothing due", store, settings, box, number)
+        read_back("pull, everything", lambda: stage.pull(store, settings), box, "read")
+        read_back("pull, nothing changed", lambda: stage.pull(store, settings), box, "read")
+        read_back("reconcile", lambda: stage.reconcile(store, settings), box, "claimed")
         single = one_by_one(settings, box)
         print(f"\none request a record: {single:,.0f} records/s, 1.0 requests/record")
         print(f"Hunter against it: {first / single:.1f} times the records a second")
@@ -76,6 +81,17 @@ def push(name: str, store: Store, settings: Settings, box: RunningSandbox, numbe
         f"limits broken: {broken or 'none'}  peak {memory:.0f} MB"
     )
     return records / seconds
+
+
+def read_back(name: str, work: Callable[[], StageResult], box: RunningSandbox, counted: str) -> None:
+    """Reading what the organisation holds."""
+    box.reset_counters()
+    started = time.perf_counter()
+    rows = work().counts[counted]
+    seconds = time.perf_counter() - started
+    sent = box.counters().get("dataverse", 0)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{name:22} {seconds:7.1f} s  {rows / seconds:8,.0f} records/s  {sent:24} requests  peak {memory:.0f} MB")
 
 
 def one_by_one(settings: Settings, box: RunningSandbox) -> float:

@@ -65,6 +65,7 @@ class Descriptions:
         Args:
             company: a row of ``store.crm.company_rows``.
             leading: the leading referral.
+            people: whom sales may call, first the one to ask for.
             changes: what scans saw change, newest first.
         """
         if not self.asked:

@@ -82,7 +82,11 @@ def build(connection: Connection, mapping: FieldMappings, descriptions: Descript
             "lead.subject": f"{company['name']}: {descriptions.label(company)}",
             "lead.origin": _origin(company, leading, facts["company.source"]),
             "lead.briefing": descriptions.text(
-                company, leading, people.get(domain, ()), deals.get(domain, ()), changes.get(domain, ())
+                company,
+                leading,
+                [person for person in people.get(domain, ()) if not refuses_contact(person)],
+                deals.get(domain, ()),
+                changes.get(domain, ()),
             ),
         }
         parents = {"record.account": ("account", domain)}
@@ -211,9 +215,14 @@ def _person(prefix: str, person: Mapping[str, Any] | None) -> dict[str, Any]:
         f"{prefix}.email_name": person["email"].partition("@")[0],
         f"{prefix}.phone": person["phone"],
         f"{prefix}.title": person["title"],
-        # A plain no alone counts: consent to be contacted is no consent to every kind of mail, and silence is neither.
-        f"{prefix}.refuses_contact": True if (person["consent"] or {}).get("contact") is False else None,
+        f"{prefix}.refuses_contact": refuses_contact(person) or None,
     }
+
+
+def refuses_contact(person: Mapping[str, Any]) -> bool:
+    """Whether the customer said no to being contacted. A plain no alone counts: consent to be contacted is no consent
+    to every kind of mail, and silence is neither."""
+    return (person["consent"] or {}).get("contact") is False
 
 
 def _referral_facts(deal: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def test_a_no_is_written_to_the_contact_and_the_lead_and_taken_back_when_it_beco
     change_consent(world.store, domain_of(1), {"contact": False})
     world.push()
     assert flags(world, "contact", PERSON) == flags(world, "lead", domain_of(1)) == [True] * 3
+    assert "Ayşe" not in world.sales.row("lead", domain_of(1))["description"], "nobody is told to call who said no"
     world.settles()
     change_consent(world.store, domain_of(1), {"contact": True})
     assert world.push().counts["updated"] == 2

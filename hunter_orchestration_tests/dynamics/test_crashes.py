@@ -19,6 +19,7 @@ from hunter_orchestration.dynamics.session import LEASE, LEASE_SECONDS, Session,
 from hunter_orchestration.store import crm, runs
 from hunter_orchestration.store.tables.crm import crm_audit
 from hunter_orchestration.store.tables.leads import leads
+from hunter_orchestration.store.tables.operations import leases
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration_tests.dynamics.world import World, add_companies, change_company, domain_of, world_in
 
@@ -39,7 +40,9 @@ def killed(world: World, place: str, *arguments: str, **settings: str) -> None:
     )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     with world.store.write() as connection:
-        # The dead process still holds the lease for its time; that time passes.
+        # The dead process still holds the lease for its time, which is short; that time passes.
+        (until,) = connection.execute(select(leases.c.until).where(leases.c.name == LEASE)).scalars()
+        assert (until - utc_now()).total_seconds() <= LEASE_SECONDS
         connection.exec_driver_sql("UPDATE leases SET until = '2020-01-01 00:00:00'")
 
 
