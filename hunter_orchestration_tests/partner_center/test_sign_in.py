@@ -118,13 +118,12 @@ def test_the_empty_mark_of_a_platforms_key_store_is_no_leak(tmp_path: Path) -> N
 
 
 def test_without_a_key_the_platforms_key_store_holds_the_tokens_or_the_lack_of_one_is_told(tmp_path: Path) -> None:
+    kept, told = "", ""
     try:
-        cache = open_cache(Settings(home=tmp_path))
+        kept = type(open_cache(Settings(home=tmp_path))).__name__
     except TokenCacheError as error:
-        assert "HUNTER_TOKEN_CACHE_KEY" in str(error)
-        assert "no key store" in str(error)
-    else:
-        assert type(cache).__name__ == "PersistedTokenCache"
+        told = str(error)
+    assert kept == "PersistedTokenCache" or ("no key store" in told and "HUNTER_TOKEN_CACHE_KEY" in told)
 
 
 def test_another_key_is_told_and_destroys_nothing(sandbox: RunningSandbox, tmp_path: Path) -> None:
