@@ -1,24 +1,29 @@
 """How fast the page's lists, counts and downloads are, beside the plain SQL that a first version would use.
 
-    python benchmarks/page.py [--leads 1000 100000 1000000] [--database-url postgresql+psycopg2://…] [--rounds 40]
+    python -m benchmarks.page [--leads 1000 100000 1000000] [--on sqlite postgresql] [--rounds 40]
 
-Seeds invented leads by SQL into a store of its own (SQLite in a temporary folder, or an empty PostgreSQL database
-given by URL), asks the server for every kind of list in process, HTTP layer included, and prints the 50th and 95th
-percentile in milliseconds. The peer is the same question as LIKE, ORDER BY … LIMIT … OFFSET and count(*) over a copy
-of the table that has only its primary key, measured in the same run; the ratio is peer p50 by ours.
+Seeds invented leads by SQL into a store of its own (SQLite in a temporary folder, PostgreSQL on a server started for
+it, or an empty database given by --database-url), asks the server for every kind of list in process, HTTP layer
+included, and prints the 50th and 95th percentile in milliseconds; the goal is a p95 of 50 ms up to 100,000 leads and
+of 150 ms beyond, and the exit status is the number of questions that miss it. The peer is the same question as LIKE,
+ORDER BY … LIMIT … OFFSET and count(*) over a copy of the table that has only its primary key, measured in the same
+run; the ratio is peer p50 by ours.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +39,7 @@ from hunter_orchestration.store.migrate import upgrade
 from hunter_orchestration.store.tables.leads import COUNTED
 from hunter_orchestration.web.app import create_app
 from hunter_orchestration.web.exports import COLUMNS, csv_pieces
+from hunter_orchestration_tests.postgresql import fresh_database, running_server
 
 _FIRST = ["Akdeniz", "Boğaziçi", "Ege", "Marmara", "Toros", "Kuzey", "Anadolu", "Pamukkale", "Truva", "Likya", "Işık"]
 _FIRST += ["Çukurova", "Göksu", "Ihlara", "Ümit", "Şahin"]
@@ -44,6 +50,8 @@ _PROVIDERS = {"M365": 30, "Google": 15, "Hosting": 20, "Local": 12, "Yandex": 8,
 _POINTS = {"M365": 55, "Google": 50, "Yandex": 30, "Zoho": 30, "Hosting": 20, "Other": 20, "Local": 10, "Unknown": 0}
 _COUNTRIES = {"TR": 70, "DE": 6, "NL": 4, "GB": 4, "US": 4, "AZ": 3, "AE": 3, "FR": 2, "IT": 2, None: 2}
 _PROFILES = 4000
+GOAL_MS = 50.0
+GOAL_BEYOND_MS = 150.0
 
 
 def _pick(weights: dict[Any, int], chance: random.Random) -> Any:
@@ -255,6 +263,7 @@ def questions(client: TestClient, store: Store) -> Iterator[Question]:
         "?dynamics_state=synced",
     ]
     yield Question("facets", [f"/leads/facets{query}" for query in facets], None)
+    yield Question("figures above the list", ["/leads/summary"], None)
 
 
 def _deep(client: TestClient, store: Store) -> Iterator[str]:
@@ -286,15 +295,16 @@ def measure(ask: Callable[[], Any], rounds: int) -> tuple[float, float]:
     return statistics.median(times), sorted(times)[min(len(times) - 1, int(len(times) * 0.95))]
 
 
-def run(url: str, leads: int, rounds: int) -> None:
-    """Seed, ask, print."""
+def run(url: str, leads: int, rounds: int) -> int:
+    """Seed, ask, print; the number of questions that miss the goal."""
     store = Store(url)
     upgrade(store)
     began = time.perf_counter()
     seed(store, leads)
-    print(f"\n{store.dialect}, {leads:,} leads (seeded in {time.perf_counter() - began:.0f} s)")
+    load = os.getloadavg()[0]
+    print(f"\n{store.dialect}, {leads:,} leads (seeded in {time.perf_counter() - began:.0f} s), load {load:.1f}")
     print(f"{'question':28} {'p50 ms':>8} {'p95 ms':>8} {'peer p50':>9} {'ratio':>7}")
-    worst = 0.0
+    worst, missed, goal = 0.0, 0, GOAL_MS if leads <= 100_000 else GOAL_BEYOND_MS
     app = create_app(Settings(_env_file=None, database_url=url), store=store)  # type: ignore[call-arg]
     with TestClient(app, base_url="http://127.0.0.1") as client:
         for question in questions(client, store):
@@ -319,10 +329,12 @@ def run(url: str, leads: int, rounds: int) -> None:
                 with store.read() as connection:
                     peer, _ = measure(lambda: question.peer(connection), 3)  # noqa: B023  asked at once
                 told = f"{peer:9.1f} {peer / p50:6.1f}x"
-            print(f"{question.name:28} {p50:8.1f} {p95:8.1f} {told}")
-    print(f"worst p95: {worst:.1f} ms")
+            missed += p95 >= goal
+            print(f"{question.name:28} {p50:8.1f} {p95:8.1f} {told:19}{'' if p95 < goal else '  MISSED'}", flush=True)
+    print(f"worst p95: {worst:.1f} ms, goal {goal:.0f} ms, {missed} missed; load {os.getloadavg()[0]:.1f}")
     _export(store, min(leads, 100_000))
     store.close()
+    return missed
 
 
 def _export(store: Store, leads: int) -> None:
@@ -340,27 +352,56 @@ def _export(store: Store, leads: int) -> None:
     print(f"export: {size / 1e6:.1f} MB in {seconds:.1f} s while traced, peak {peak / 1e6:.1f} MB")
 
 
-def main() -> None:
-    """Run for each size."""
+@contextmanager
+def _databases(asked: argparse.Namespace) -> Iterator[list[Callable[[], AbstractContextManager[str]]]]:
+    """Makers of an empty database each, which is gone again afterwards."""
+
+    @contextmanager
+    def file() -> Iterator[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{Path(folder) / 'page.db'}"
+
+    @contextmanager
+    def given() -> Iterator[str]:
+        store = Store(asked.database_url)
+        upgrade(store)
+        with store.write() as connection:
+            connection.execute(text("TRUNCATE leads, lead_counts"))
+        store.close()
+        yield asked.database_url
+
+    with ExitStack() as stack:
+        made: list[Callable[[], AbstractContextManager[str]]] = []
+        for kind in ["given"] if asked.database_url else asked.on:
+            if kind == "postgresql":
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+                # The server runs as another user than root.
+                folder.chmod(0o755)
+                server = stack.enter_context(running_server(folder))
+                made.append(partial(fresh_database, server))
+            else:
+                made.append(given if kind == "given" else file)
+        yield made
+
+
+def main() -> int:
+    """Run for each database and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--leads", type=int, nargs="+", default=[1_000, 100_000])
-    parser.add_argument("--database-url", default="", help="an empty PostgreSQL database; SQLite when left out")
+    parser.add_argument("--on", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite"])
+    parser.add_argument("--database-url", default="", help="an empty PostgreSQL database instead")
     parser.add_argument("--rounds", type=int, default=40)
     asked = parser.parse_args()
     # A line for each request would bury the figures.
     configure_logging("WARNING")
-    for leads in asked.leads:
-        if asked.database_url:
-            store = Store(asked.database_url)
-            upgrade(store)
-            with store.write() as connection:
-                connection.execute(text("TRUNCATE leads, lead_counts"))
-            store.close()
-            run(asked.database_url, leads, asked.rounds)
-        else:
-            with tempfile.TemporaryDirectory() as folder:
-                run(f"sqlite:///{Path(folder) / 'page.db'}", leads, asked.rounds)
+    missed = 0
+    with _databases(asked) as makers:
+        for database in makers:
+            for leads in asked.leads:
+                with database() as url:
+                    missed += run(url, leads, asked.rounds)
+    return missed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
