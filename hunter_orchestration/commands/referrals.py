@@ -223,8 +223,10 @@ def list_referrals(
             if expiring is not None or len(rows) < size:
                 break
             before = (rows[-1]["updated_at"], rows[-1]["id"])
-        if not as_json:
+        if table:
             print_table(table, _LIST_COLUMNS)
+        elif not as_json:
+            say("No referral is like that.")
         store.close()
 
 
@@ -243,6 +245,8 @@ def quarantine_list(
         if as_json:
             for row in rows:
                 print_json(dict(row))
+        elif not rows:
+            say("Nothing is in quarantine." if state == "open" else "Nothing is like that.")
         else:
             columns = ("id", "source", "external_id", "state", "reason", "detail", "attempts")
             print_table([dict(row) for row in rows], {name: name for name in columns})
