@@ -58,7 +58,7 @@ _answered, _answered_check = checks.at_most(
     "referrals",
     "expiring_soon",
     0,
-    "No new referral expires within two days: Partner Center closes those that nobody accepts or declines.",
+    "No new referral expires within three days: Partner Center closes those that nobody accepts or declines.",
 )
 _understood, _understood_check = checks.at_most(
     "quarantine_empty", "referrals", "quarantined_now", 0, "No payload waits in quarantine for a person."
