@@ -57,7 +57,8 @@ def until(answer: Callable[[], T], seconds: float, what: str, pause: float = 0.2
             if found:
                 return found
             last = found
-        except (requests.RequestException, OSError, KeyError) as error:
+        except (requests.RequestException, OSError, KeyError, TypeError) as error:
+            # TypeError: a GraphQL answer without data, as while the database is away.
             last = error
         time.sleep(pause)
     raise NotInTimeError(f"{what} did not happen within {seconds:.0f} s; last seen: {last!r}")
