@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from hunter_orchestration.web.dagster_client import DagsterClient
 
 _POLL_SECONDS = 1.0
+_TELL_SECONDS = 5.0
 _PAST = 500
 _Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of words.")]
 _Day = ["%Y-%m-%d"]
@@ -50,7 +53,8 @@ def backfill(
         asked = _asked(settings, first.date(), last.date(), stages, parallel)
         engine = _engine(settings)
         say(engine.said)
-        ended = _carry_out(engine, asked, as_json)
+        with _telling(settings):
+            ended = _carry_out(engine, asked, as_json)
         failed = [run for run in ended if run.state != "succeeded"]
         for run in failed:
             say(f"Run {run.id} ({run.range[0]} to {run.range[1]}) {run.state}: see it in the Dagster UI.")
@@ -184,6 +188,40 @@ def _local(settings: Settings) -> _Engine:
 
     said = f"Dagster's web server does not answer at {settings.dagster_base_url}; the runs execute in this process."
     return _Engine(said, past, lambda part, tags: run_here(defs, instance, part, tags), find)
+
+
+@contextmanager
+def _telling(settings: Settings) -> Iterator[None]:
+    """Say now and then how far the stages at work are, whichever process runs them."""
+    from hunter_orchestration.commands.console import opened_store
+    from hunter_orchestration.store import page_figures
+    from hunter_orchestration.store.engine import StoreError
+
+    store, began, over = opened_store(settings), datetime.now(UTC), Event()
+
+    def tell() -> None:
+        told: dict[int, int] = {}
+        while not over.wait(_TELL_SECONDS):
+            try:
+                with store.read() as connection:
+                    rows = page_figures.running(connection, began)
+            except StoreError:
+                # The runs themselves say what is the matter with the store.
+                continue
+            for row in rows:
+                done = (row["counts"] or {}).get("picked", 0)
+                if done > told.get(row["id"], 0):
+                    told[row["id"]] = done
+                    say(f"{row['kind']}: {done:,}")
+
+    teller = Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+        store.close()
 
 
 def _planned(engine: _Engine, asked: _Asked) -> Plan:
