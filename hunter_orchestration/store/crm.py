@@ -29,7 +29,7 @@ from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration.store.tables.scans import domain_details, scan_changes, scans
 from hunter_orchestration.store.tables.scores import scores
-from hunter_orchestration.store.upsert import chunks, insert
+from hunter_orchestration.store.upsert import append, change, chunks, upsert
 from hunter_orchestration.store.work import Window, utc_now
 
 Identity = tuple[str, str]
@@ -200,15 +200,7 @@ def blank(table: str, external_id: str, domain: str, referral_id: str | None = N
 
 def save(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write ledger rows whole. A row whose lease token is newer than ours stays as the other writer left it."""
-    if not rows:
-        return
-    statement = insert(connection, crm_records)
-    statement = statement.on_conflict_do_update(
-        index_elements=["table_name", "external_id"],
-        set_={name: statement.excluded[name] for name in LEDGER_COLUMNS[2:]},
-        where=crm_records.c.lease_token <= statement.excluded.lease_token,
-    )
-    connection.execute(statement, [dict(row) for row in rows])
+    upsert(connection, crm_records, rows, key=("table_name", "external_id"), newer="lease_token")
 
 
 def drop(connection: Connection, identities: Iterable[Identity]) -> None:
@@ -225,8 +217,7 @@ def drop(connection: Connection, identities: Iterable[Identity]) -> None:
 
 def audit(connection: Connection, entries: Sequence[Mapping[str, Any]]) -> None:
     """Append to the audit: all with the same columns."""
-    if entries:
-        connection.execute(crm_audit.insert(), [dict(entry) for entry in entries])
+    append(connection, crm_audit, entries)
 
 
 def audit_entries(
@@ -295,16 +286,8 @@ def due_stamps(connection: Connection, domains: Sequence[str]) -> dict[str, date
 
 def clear_due(connection: Connection, stamps: Mapping[str, datetime | None]) -> None:
     """Clear the stamps that were read; one that moved on since stays."""
-    by_stamp: dict[datetime, list[str]] = defaultdict(list)
-    for domain, stamp in stamps.items():
-        if stamp is not None:
-            by_stamp[stamp].append(domain)
-    for stamp, domains in by_stamp.items():
-        connection.execute(
-            update(companies)
-            .where(companies.c.domain.in_(domains), companies.c.push_due_at == stamp)
-            .values(push_due_at=None)
-        )
+    read = [{"domain": d, "push_due_at": stamp} for d, stamp in stamps.items() if stamp is not None]
+    change(connection, companies, read, where=("domain", "push_due_at"), values={"push_due_at": None})
 
 
 def mark_due(connection: Connection, domains: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import idna
-from sqlalchemy import Connection, RowMapping, Update, bindparam, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, Update, delete, func, select, update
 
 from hunter_orchestration import turkish
 from hunter_orchestration.store.tables.companies import companies
@@ -16,7 +16,7 @@ from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration.store.tables.scans import scans
 from hunter_orchestration.store.tables.scores import scores
-from hunter_orchestration.store.upsert import chunks, upsert
+from hunter_orchestration.store.upsert import change, chunks, upsert
 from hunter_orchestration.store.work import utc_now
 
 _CHUNK = 1000
@@ -67,13 +67,8 @@ def refresh_crm_states(connection: Connection, domains: Iterable[str]) -> None:
         for domain, shown_state, shown_detail in connection.execute(query):
             state, detail = states.get(domain, ("not_pushed", None))
             if (state, detail) != (shown_state, shown_detail):
-                moved.append({"of": domain, "state": state, "detail": detail})
-        if moved:
-            statement = update(leads).where(leads.c.domain == bindparam("of"))
-            statement = statement.values(
-                dynamics_state=bindparam("state"), dynamics_detail=bindparam("detail"), changed_at=now
-            )
-            connection.execute(statement, moved)
+                moved.append({"domain": domain, "dynamics_state": state, "dynamics_detail": detail})
+        change(connection, leads, moved, where=("domain",), values={"changed_at": now})
 
 
 def refresh_scanned(connection: Connection, domains: Iterable[str]) -> None:

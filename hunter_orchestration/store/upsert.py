@@ -44,6 +44,7 @@ def upsert(
     *,
     key: Sequence[str],
     update: Sequence[str] | None = None,
+    newer: str | None = None,
 ) -> None:
     """Insert rows, or update those whose key exists.
 
@@ -51,10 +52,11 @@ def upsert(
         rows: all with the same columns; no two with one key.
         key: columns of a primary key or unique constraint.
         update: columns to overwrite; ``None`` means all that are not in the key, an empty list means none.
+        newer: a column that never goes back: a stored row where it is greater than in ours stays as it is.
     """
     if rows:
         columns = [name for name in rows[0] if name not in key] if update is None else update
-        _write(connection, table, rows, tuple(key), tuple(columns))
+        _write(connection, table, rows, tuple(key), tuple(columns), newer)
 
 
 def change(
@@ -103,13 +105,19 @@ def _changed(table: Table, given: Mapping[str, Any], where: tuple[str, ...], ali
 
 
 def _write(
-    connection: Connection, table: Table, rows: Sequence[Row], key: tuple[str, ...] | None, update: tuple[str, ...]
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row],
+    key: tuple[str, ...] | None,
+    update: tuple[str, ...],
+    newer: str | None = None,
 ) -> None:
     names = tuple(rows[0])
     if connection.dialect.name != "postgresql":
-        connection.execute(_conflict(sqlite.insert(table), key, update), [dict(row) for row in rows])
+        statement = _conflict(sqlite.insert(table), table, key, update, newer)
+        connection.execute(statement, [dict(row) for row in rows])
         return
-    connection.execute(_from_json(table, names, key, update), {"rows": _document(table, rows)})
+    connection.execute(_from_json(table, names, key, update, newer), {"rows": _document(table, rows)})
 
 
 def _document(table: Table, rows: Sequence[Row]) -> str:
@@ -123,10 +131,12 @@ def _exact(row: Row, amounts: Sequence[str]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _from_json(table: Table, names: tuple[str, ...], key: tuple[str, ...] | None, update: tuple[str, ...]) -> Any:
+def _from_json(
+    table: Table, names: tuple[str, ...], key: tuple[str, ...] | None, update: tuple[str, ...], newer: str | None
+) -> Any:
     rows = _recordset(table, names)
     statement = postgresql.insert(table).from_select(list(names), select(*(rows.c[name] for name in names)))
-    return _conflict(statement, key, update)
+    return _conflict(statement, table, key, update, newer)
 
 
 def _recordset(table: Table, names: tuple[str, ...]) -> Any:
@@ -138,11 +148,15 @@ def _recordset(table: Table, names: tuple[str, ...]) -> Any:
     )
 
 
-def _conflict(statement: Any, key: tuple[str, ...] | None, update: tuple[str, ...]) -> Any:
+def _conflict(
+    statement: Any, table: Table, key: tuple[str, ...] | None, update: tuple[str, ...], newer: str | None
+) -> Any:
     if key is None:
         return statement
     if not update:
         return statement.on_conflict_do_nothing(index_elements=list(key))
     return statement.on_conflict_do_update(
-        index_elements=list(key), set_={name: statement.excluded[name] for name in update}
+        index_elements=list(key),
+        set_={name: statement.excluded[name] for name in update},
+        where=table.c[newer] <= statement.excluded[newer] if newer is not None else None,
     )
