@@ -63,6 +63,7 @@ FAULTS: tuple[Fault, ...] = (
           + _in("partner_center/test_killed.py", "a_sync_killed_at_a_crash_point_is_finished_by_the_next")
           + _in(_CRASHES, "a_push_killed_anywhere_is_finished_by_the_next",
                 "a_pull_killed_after_reading_reads_again")
+          + _in("defs/test_chain.py", "a_run_frees_what_an_ended_run_still_holds_and_leaves_a_living_one_alone")
           + _in("end_to_end/test_on_sqlite.py", "a_run_whose_process_was_killed_is_finished_without_a_person")
           + _in("end_to_end/test_on_postgresql.py", "a_run_whose_process_was_killed_is_finished_without_a_person")),
     Fault(3, "kill -9 in the middle of a batch of 1,000.", "Only unconfirmed rows go again.",
@@ -93,7 +94,8 @@ FAULTS: tuple[Fault, ...] = (
           "One refresh, then a stop that says to sign in again; no storm.",
           _in(_CLIENT, "a_token_that_ends_in_mid_run_is_renewed_once", "a_refused_sign_in_makes_no_storm")
           + _in(_SIGN_IN, "a_revoked_sign_in_stops_the_sync_with_its_own_sentence",
-                "a_sign_in_without_second_factor_is_told", "a_token_refused_in_mid_run_is_renewed_once")
+                "a_sign_in_without_second_factor_is_told", "a_token_refused_in_mid_run_is_renewed_once",
+                "an_entra_id_that_fails_on_its_own_side_is_away_for_now")
           + _in(_SIGNING_IN, "a_token_that_ends_in_mid_run_is_renewed_once",
                 "a_token_that_is_refused_again_stops_the_run_without_a_storm")),
     Fault(10, "403 on one field.", "That row is rejected with the field's name; the run goes on.",
@@ -180,6 +182,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(29, "The server restarts under an open page; the laptop slept.",
           "The page says that it reconnects, catches up, and says nothing twice.",
           _in("web/test_events.py", "a_page_that_was_away_gets_what_it_missed_once",
-              "a_page_that_missed_too_much_is_told_to_load_anew")),
+              "a_page_that_missed_too_much_is_told_to_load_anew")
+          + _in("ui/test_faults.py", "a_server_that_restarts_under_an_open_page_is_found_again")),
     Fault(30, "The audit can't be written.", "No audit, no push.", _in(_PUSH, "no_audit_no_push")),
 )  # fmt: skip
