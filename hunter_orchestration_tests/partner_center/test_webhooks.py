@@ -1,94 +1,40 @@
 from __future__ import annotations
 
-import base64
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
 
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.partner_center.webhooks import EventRefusedError, WebhookVerifier, receive, register
 from hunter_orchestration.store import Store
 from hunter_orchestration_tests.partner_center.examples import sets
 from hunter_orchestration_tests.partner_center.service import Answer, Bearer, Request, Service, serving, settings_for
+from hunter_orchestration_tests.partner_center.signing import (
+    NOW,
+    REFERRAL,
+    Signer,
+    event,
+    headers,
+    issue,
+    named,
+    publish,
+)
 
-NOW = datetime.now(UTC)
 SETS = sets()
-REFERRAL = "25bb3b10-cdd1-52d4-8f7e-79d9880f6728"
-
-
-@dataclass(frozen=True)
-class Signer:
-    key: rsa.RSAPrivateKey
-    certificate: x509.Certificate
-
-    def sign(self, body: bytes) -> str:
-        return base64.b64encode(self.key.sign(body, padding.PKCS1v15(), hashes.SHA256())).decode()
-
-
-def _named(organisation: str, name: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
-            x509.NameAttribute(NameOID.COMMON_NAME, name),
-        ]
-    )
-
-
-def _issue(
-    subject: x509.Name, issuer: Signer | None, *, authority: bool, until: timedelta = timedelta(days=30)
-) -> Signer:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    issuer_key = issuer.key if issuer else key
-    issuer_name = issuer.certificate.subject if issuer else subject
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer_name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(days=60))
-        .not_valid_after(NOW + until)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=not authority,
-                key_cert_sign=authority,
-                crl_sign=authority,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-    )
-    if not authority:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("events.microsoft.example")]), critical=False
-        )
-    return Signer(key, builder.sign(issuer_key, hashes.SHA256()))
 
 
 @pytest.fixture(scope="module")
 def root() -> Signer:
-    return _issue(_named("Microsoft Corporation", "Root"), None, authority=True)
+    return issue(named("Microsoft Corporation", "Root"), None, authority=True)
 
 
 @pytest.fixture(scope="module")
 def signer(root: Signer) -> Signer:
-    return _issue(_named("Microsoft Corporation", "Events"), root, authority=False)
+    return issue(named("Microsoft Corporation", "Events"), root, authority=False)
 
 
 @pytest.fixture
@@ -102,32 +48,6 @@ def verifier(service: Service, tmp_path: Path, root: Signer, signer: Signer) -> 
         webhook_certificate_hosts=[service.url.removeprefix("http://"), "certificates.example"],
     )
     return WebhookVerifier(settings)
-
-
-def publish(service: Service, signer: Signer) -> None:
-    content = signer.certificate.public_bytes(serialization.Encoding.DER)
-    service.faults[:] = [lambda request: (200, {}, content) if request.path == "/cert.cer" else None]
-
-
-def event(**changes: Any) -> bytes:
-    return json.dumps(
-        {
-            "EventName": "referral-updated",
-            "ResourceUri": f"https://api.partnercenter.microsoft.com/engagements/v1/referrals/{REFERRAL}",
-            "ResourceName": "referral",
-            "AuditUri": None,
-            "ResourceChangeUtcDate": (NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%f") + "7+00:00",
-        }
-        | changes
-    ).encode()
-
-
-def headers(service: Service, signer: Signer, body: bytes, **changes: str) -> dict[str, str]:
-    return {
-        "X-MS-Signature": signer.sign(body),
-        "X-MS-Certificate-Url": f"{service.url}/cert.cer",
-        "X-MS-Signature-Algorithm": "rsa-sha256",
-    } | changes
 
 
 def refused(verifier: WebhookVerifier, body: bytes, given: dict[str, str]) -> str:
@@ -196,10 +116,10 @@ def test_a_redirect_to_a_certificate_elsewhere_is_not_followed(
 def test_a_certificate_of_a_foreign_root_an_ended_one_and_a_foreign_issuer_are_refused(
     service: Service, verifier: WebhookVerifier, root: Signer
 ) -> None:
-    stranger_root = _issue(_named("Microsoft Corporation", "Root"), None, authority=True)
-    stranger = _issue(_named("Microsoft Corporation", "Events"), stranger_root, authority=False)
-    ended = _issue(_named("Microsoft Corporation", "Events"), root, authority=False, until=timedelta(days=-1))
-    self_signed = _issue(_named("Microsoft Corporation", "Events"), None, authority=False)
+    stranger_root = issue(named("Microsoft Corporation", "Root"), None, authority=True)
+    stranger = issue(named("Microsoft Corporation", "Events"), stranger_root, authority=False)
+    ended = issue(named("Microsoft Corporation", "Events"), root, authority=False, until=timedelta(days=-1))
+    self_signed = issue(named("Microsoft Corporation", "Events"), None, authority=False)
     body = event()
     for number, forged in enumerate((stranger, ended, self_signed)):
         content = forged.certificate.public_bytes(serialization.Encoding.DER)
@@ -209,8 +129,8 @@ def test_a_certificate_of_a_foreign_root_an_ended_one_and_a_foreign_issuer_are_r
 
 
 def test_a_trusted_chain_of_another_organisation_is_refused(service: Service, tmp_path: Path) -> None:
-    root = _issue(_named("Other Corporation", "Root"), None, authority=True)
-    signer = _issue(_named("Microsoft Corporation", "Events"), root, authority=False)
+    root = issue(named("Other Corporation", "Root"), None, authority=True)
+    signer = issue(named("Microsoft Corporation", "Events"), root, authority=False)
     bundle = tmp_path / "other.pem"
     bundle.write_bytes(root.certificate.public_bytes(serialization.Encoding.PEM))
     publish(service, signer)
