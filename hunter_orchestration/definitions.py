@@ -8,6 +8,7 @@ import dagster as dg
 
 from hunter_orchestration.defs import assets_crm, assets_in, assets_insight
 from hunter_orchestration.defs.alerts import build_alert_sensor
+from hunter_orchestration.defs.details import look_up_details
 from hunter_orchestration.defs.housekeeping import housekeeping
 from hunter_orchestration.defs.jobs import build_jobs
 from hunter_orchestration.defs.resources import Engine
@@ -33,7 +34,7 @@ _ASSETS = (
 
 def build_defs(settings: Settings, resource_overrides: dict[str, Any] | None = None) -> dg.Definitions:
     """Fresh definitions that production, tests and commands share."""
-    jobs = [*build_jobs(settings), housekeeping]
+    jobs = [*build_jobs(settings), look_up_details, housekeeping]
     checks = [key for asset in _ASSETS if isinstance(asset, dg.AssetsDefinition) for key in asset.check_keys]
     return dg.Definitions(
         assets=dg.with_source_code_references(_ASSETS),

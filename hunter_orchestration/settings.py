@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     scan_queries_per_second: int = Field(
         0, ge=0, description="Ceiling of queries per second per resolver; 0 adapts by itself."
     )
+    scan_details_daily: int = Field(
+        2000, ge=0, description="Leads a day whose registration, tenant and mail transport are looked up; 0: none."
+    )
     scan_first_timeout_seconds: float = Field(
         1.0, gt=0, le=10, description="Wait for a resolver's first answer; later waits follow its round trip."
     )

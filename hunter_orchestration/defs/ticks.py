@@ -19,6 +19,7 @@ from hunter_orchestration.errors import HunterError, PermanentError
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.runs import latest_runs
+from hunter_orchestration.store.scans import details_due
 from hunter_orchestration.store.waiting import expired_scans, push_waits, waiting_stages
 from hunter_orchestration.store.work import utc_now
 
@@ -82,6 +83,15 @@ def rescan_tick(store: Store, _settings: Settings, now: datetime) -> Tick:
     with store.read() as connection:
         due = expired_scans(connection, now)
     return Tick("Scans have expired.", _today(now), starts=True) if due else Tick("No scan has expired.")
+
+
+def details_tick(store: Store, settings: Settings, now: datetime) -> Tick:
+    """Whether a lead lacks what the slow lane looks up, or has it from long ago."""
+    if not settings.scan_details_daily:
+        return Tick("HUNTER_SCAN_DETAILS_DAILY is 0.")
+    with store.read() as connection:
+        due = details_due(connection, now, 1)
+    return Tick("Leads lack their details.", {}, starts=True) if due else Tick("Every lead has its details.")
 
 
 def push_tick(store: Store, settings: Settings, now: datetime) -> Tick:
@@ -159,6 +169,8 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     schedules = [
         _schedule("rescan_domains_daily", "rescan_domains", "20 3 * * *", rescan_tick,
                   "Scans again what expired; expiry dates are spread, so every day gets its share.", True),
+        _schedule("look_up_details_daily", "look_up_details", "50 3 * * *", details_tick,
+                  "Looks up registration, tenant and mail transport of the best leads that lack them.", True),
         _schedule("push_leads_hourly", "push_leads", "5 * * * *", push_tick,
                   "Pushes into Dynamics what changed since the last push.", crm),
         _schedule("pull_dynamics_every_10_minutes", "pull_dynamics", "*/10 * * * *", read_back_tick,

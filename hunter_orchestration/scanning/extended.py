@@ -78,6 +78,17 @@ def run(
                 progress(done, None)
 
 
+def run_due(store: Store, settings: Settings, result: StageResult, progress: Progress | None = None) -> None:
+    """The day's share of leads whose extended findings are missing or ran out, best leads first.
+
+    Counts: ``picked`` = ``extended`` + ``extended_fresh``.
+    """
+    with store.read() as connection:
+        due = scan_queries.details_due(connection, utc_now(), settings.scan_details_daily)
+    result.add("picked", len(due))
+    run(store, settings, due, result, progress)
+
+
 def _stale(kinds: Mapping[str, Any], now: datetime) -> bool:
     return any(kind not in kinds or kinds[kind]["expires_at"] <= now for kind in _FRESH)
 

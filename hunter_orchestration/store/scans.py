@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, bindparam, delete, or_, select, text, update
 
 from hunter_orchestration.store.tables.companies import companies
+from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.scans import domain_details, scan_changes, scans
 from hunter_orchestration.store.upsert import chunks, insert, upsert
 from hunter_orchestration.store.work import Window
@@ -101,6 +102,23 @@ def details(connection: Connection, domain: str) -> dict[str, RowMapping]:
     """The extended findings of a domain by kind."""
     rows = connection.execute(select(domain_details).where(domain_details.c.domain == domain)).mappings()
     return {row["kind"]: row for row in rows}
+
+
+def details_due(connection: Connection, now: datetime, limit: int) -> list[str]:
+    """Scanned companies of domains that exist whose extended findings are missing or ran out, best leads first.
+
+    The tenant's row stands for all of them: it is asked for most often, except by those that were never answered.
+    """
+    tenant = (domain_details.c.domain == leads.c.domain) & (domain_details.c.kind == "tenant")
+    query = (
+        select(leads.c.domain)
+        .join(scans, (scans.c.domain == leads.c.domain) & scans.c.is_current)
+        .outerjoin(domain_details, tenant)
+        .where(scans.c.mx_state.not_in(("nxdomain", "unknown")))
+        .where(or_(domain_details.c.domain.is_(None), domain_details.c.expires_at <= now))
+        .order_by(leads.c.rank, leads.c.domain)
+    )
+    return list(connection.execute(query.limit(limit)).scalars())
 
 
 def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

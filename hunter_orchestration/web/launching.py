@@ -62,9 +62,10 @@ def push_config(domains: Sequence[str], *, dry_run: bool = False) -> dict[str, A
     return {"ops": {"dynamics_records": {"config": {"domains": list(domains), "dry_run": dry_run}}}}
 
 
-def rescan_config(domains: Sequence[str]) -> dict[str, Any]:
-    """Configuration of a rescan."""
-    return {"ops": {"domain_scans": {"config": {"domains": list(domains), "force": True}}}}
+def rescan_config(domains: Sequence[str], *, extended: bool = False) -> dict[str, Any]:
+    """Configuration of a rescan; ``extended`` adds registration, tenant, mail transport and the like."""
+    config = {"domains": list(domains), "force": True, "extended": extended}
+    return {"ops": {"domain_scans": {"config": config}}}
 
 
 def answer(context: Context, run: Run, *, joined: bool = False) -> models.RunAnswer:

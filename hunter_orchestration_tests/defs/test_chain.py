@@ -124,6 +124,11 @@ def test_referrals_become_companies_are_scanned_scored_and_pushed(
     assert reconciled.success
     assert all(item.passed for item in reconciled.get_asset_check_evaluations())
 
+    assert run_job(instance, "look_up_details").success
+    assert counts_of(either_store, "domain_details")["extended"] > 20
+    assert run_job(instance, "look_up_details").success
+    assert counts_of(either_store, "domain_details")["picked"] == 0
+
 
 def test_a_tick_skips_while_its_job_runs(instance: dg.DagsterInstance) -> None:
     job = build_defs(load_settings()).resolve_job_def("push_leads")

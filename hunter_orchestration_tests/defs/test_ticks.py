@@ -6,15 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from hunter_orchestration.defs.partitions import RANGE_END, RANGE_START, range_tags
-from hunter_orchestration.defs.ticks import push_tick, read_back_tick, rescan_tick, sync_tick
+from hunter_orchestration.defs.ticks import details_tick, push_tick, read_back_tick, rescan_tick, sync_tick
 from hunter_orchestration.defs.watching import mapping_tick, rules_tick
 from hunter_orchestration.scoring.rules import rules_in_force
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.runs import write_watermark
+from hunter_orchestration.store.scans import write_details
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.scores import scores
 from hunter_orchestration_tests.dynamics.world import add_companies
@@ -49,6 +50,18 @@ def test_each_due_stamp_starts_the_job_it_belongs_to(store: Store) -> None:
         tick = decide(store, settings, NOW)
         assert tick.starts, column
         assert tick.tags[RANGE_END] == "2026-11-24"
+
+
+def test_leads_without_details_start_the_slow_lane_unless_it_is_off(store: Store) -> None:
+    settled(store)
+    tick = details_tick(store, load_settings(), NOW)
+    assert (tick.starts, tick.tags) == (True, {})
+    assert not details_tick(store, load_settings(scan_details_daily=0), NOW).starts
+    with store.write() as connection:
+        found = {"state": "absent", "facts": {}, "fetched_at": NOW, "expires_at": NOW + timedelta(days=7)}
+        names = connection.execute(select(companies.c.domain)).scalars().all()
+        write_details(connection, [{"domain": name, "kind": "tenant", **found} for name in names])
+    assert not details_tick(store, load_settings(), NOW).starts
 
 
 def test_a_merged_company_with_a_score_of_older_rules_waits_for_nobody(store: Store) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from hunter_orchestration.scanning import inputs_of, stage
+from hunter_orchestration.scanning import extended, inputs_of, stage
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store, leads, scans
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.leads import leads as leads_table
 from hunter_orchestration.store.tables.scans import scan_changes
 from hunter_orchestration.store.tables.scans import scans as scans_table
-from hunter_orchestration.store.work import Window, utc_now
+from hunter_orchestration.store.work import StageResult, Window, utc_now
 from hunter_orchestration_tests.scanning.dns_server import LoopbackDns, rcode, serving, silence
 
 GOOGLE = ["MX 1 aspmx.l.google.com.", 'TXT "v=spf1 ip4:192.0.2.1 -all"']
@@ -321,6 +321,26 @@ def test_the_extended_set_is_stored_by_kind_and_a_tenant_counts_where_mail_agree
     assert row is not None
     assert (row["tenant_id"], row["tenant_agrees"], row["provider"]) == (TENANT, True, "Google")
     assert any(text.startswith("expires ") for text in changes)
+
+
+def test_the_slow_lane_takes_the_best_leads_that_lack_their_details_a_share_a_day(store: Store) -> None:
+    given_companies(store, "a.example", "b.example", "gone.example")
+    with serving(records={"a.example": GOOGLE, "b.example": MICROSOFT}) as server, services() as base:
+        settings = settings_for(server, authority_url=base, rdap_url=f"{base}/rdap", scan_details_daily=1)
+        stage.run(store, settings)
+        with store.write() as connection:
+            connection.execute(update(leads_table).where(leads_table.c.domain == "b.example").values(priority="P1"))
+        days = []
+        for _ in range(3):
+            result = StageResult()
+            extended.run_due(store, settings, result)
+            days.append(result.counts)
+    with store.read() as connection:
+        assert scans.details(connection, "b.example")["tenant"]["state"] == "absent"
+        assert scans.details(connection, "gone.example") == {}
+        assert scans.details_due(connection, utc_now() + timedelta(days=8), 10) == ["b.example", "a.example"]
+    done = {"picked": 1, "extended_fresh": 0, "extended": 1}
+    assert days == [done, done, {"picked": 0}]
 
 
 def test_behind_a_gateway_a_tenant_is_the_second_tell_of_microsoft_365(store: Store) -> None:

@@ -195,7 +195,9 @@ def test_a_push_names_the_domain_and_needs_the_flag(
     }
     assert client.post("/api/v1/dynamics/sync/none.example", json={}).status_code == 404
     assert client.post(f"/api/v1/leads/{DOMAIN}/rescan", json={}).status_code == 202
-    assert engine.launched[-1]["runConfigData"]["ops"]["domain_scans"]["config"]["domains"] == [DOMAIN]
+    assert engine.launched[-1]["runConfigData"]["ops"]["domain_scans"]["config"] == {
+        "domains": [DOMAIN], "force": True, "extended": True,
+    }  # fmt: skip
 
 
 def test_an_idempotency_key_acts_once(client_for: ClientFactory, furnished: Store, engine: Engine) -> None:

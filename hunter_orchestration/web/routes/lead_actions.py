@@ -135,7 +135,9 @@ def rescan(
         known, _merged = standing(connection, domain)
 
     def act() -> dict[str, Any]:
-        run = launching.launch(hunter, person.id, launching.RESCAN, config=launching.rescan_config([known]))
+        run = launching.launch(
+            hunter, person.id, launching.RESCAN, config=launching.rescan_config([known], extended=True)
+        )
         return launching.answer(hunter, run).model_dump(mode="json")
 
     return models.RunAnswer.model_validate(once(hunter, person, key, request, {}, response, act))

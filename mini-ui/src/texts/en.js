@@ -672,6 +672,7 @@ export const en = {
   "source.scan": "Scan",
   "source.webhook": "Web form",
   "stage.companies": "Companies",
+  "stage.domain_details": "Details",
   "stage.domain_scans": "Scans",
   "stage.dynamics_records": "Dynamics",
   "stage.import_file": "Import",

@@ -672,6 +672,7 @@ export const tr = {
   "source.scan": "Tarama",
   "source.webhook": "Web formu",
   "stage.companies": "Şirketler",
+  "stage.domain_details": "Ayrıntılar",
   "stage.domain_scans": "Taramalar",
   "stage.dynamics_records": "Dynamics",
   "stage.import_file": "İçe aktarım",
