@@ -63,7 +63,7 @@ def run(
         for chunk in chunks(dict.fromkeys(domains), _CHUNK):
             with store.read() as connection:
                 scans = scan_queries.currents(connection, chunk, findings=True)
-                olds = {domain: scan_queries.details(connection, domain) for domain in chunk if domain in scans}
+                olds = scan_queries.details_of(connection, [domain for domain in chunk if domain in scans])
             now = utc_now()
             stale = [domain for domain, kinds in olds.items() if _stale(kinds, now)]
             result.add("extended_fresh", len(olds) - len(stale))

@@ -104,6 +104,16 @@ def details(connection: Connection, domain: str) -> dict[str, RowMapping]:
     return {row["kind"]: row for row in rows}
 
 
+def details_of(connection: Connection, domains: Iterable[str]) -> dict[str, dict[str, RowMapping]]:
+    """The extended findings of domains, by domain and kind; an empty dict where there are none."""
+    found: dict[str, dict[str, RowMapping]] = {domain: {} for domain in domains}
+    for chunk in chunks(found, _CHUNK):
+        query = select(domain_details).where(domain_details.c.domain.in_(chunk))
+        for row in connection.execute(query).mappings():
+            found[row["domain"]][row["kind"]] = row
+    return found
+
+
 def details_due(connection: Connection, now: datetime, limit: int) -> list[str]:
     """Scanned companies of domains that exist whose extended findings are missing or ran out, best leads first.
 
