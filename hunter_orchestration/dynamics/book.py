@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from hunter_orchestration import crash_points
-from hunter_orchestration.dynamics.items import ChunkResult, Item, Result
+from hunter_orchestration.dynamics.items import DELETED, ChunkResult, Item, Result
 from hunter_orchestration.dynamics.plan import still_ours
 from hunter_orchestration.dynamics.records import Wanted
 from hunter_orchestration.dynamics.refusals import ThrottledError, fix_of
@@ -200,8 +200,7 @@ class Book:
 
     def gone(self, item: Item, result: ChunkResult) -> None:
         """The row was deleted in the CRM; it is not made again unless somebody asks."""
-        item.ledger.update(state="deleted_in_crm", error_code="deleted_in_crm", fix="recreate_on_demand",
-                           error="Somebody deleted this record in the CRM.", next_attempt_at=None)  # fmt: skip
+        item.ledger.update(DELETED)
         result.entries.append(self._entry(item, "confirmed", operation="read", detail="deleted in the CRM"))
         self.done(item, "deleted_in_crm", result)
 

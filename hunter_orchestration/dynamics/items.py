@@ -18,6 +18,15 @@ from hunter_orchestration.store import crm
 _PATIENCE = 3
 """How many times running the same value is written over before it counts as the CRM's own doing."""
 
+DELETED = {
+    "state": "deleted_in_crm",
+    "error_code": "deleted_in_crm",
+    "error": "Somebody deleted this record in the CRM.",
+    "fix": "recreate_on_demand",
+    "next_attempt_at": None,
+}
+"""The ledger's columns of a record whose row is gone."""
+
 _STATECODES = {(table, name): code for (table, code), name in CLOSED.items()}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hunter_orchestration import crash_points
-from hunter_orchestration.dynamics.items import Held
+from hunter_orchestration.dynamics.items import DELETED, Held
 from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.plan import crm_state, still_ours
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, UnreachableError
@@ -225,9 +225,7 @@ class Pull:
             return
         self.result.add("deleted")
         self.result.add("changed")
-        record.update(state="deleted_in_crm", error_code="deleted_in_crm", fix="recreate_on_demand",
-                      error="Somebody deleted this record in the CRM.", next_attempt_at=None, changed_at=utc_now(),
-                      lease_token=self._session.token)  # fmt: skip
+        record.update(DELETED, changed_at=utc_now(), lease_token=self._session.token)
         entries.append(self._entry(record, None, "deleted in the CRM"))
         touched.append(record)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from hunter_orchestration.dynamics.items import Held
+from hunter_orchestration.dynamics.items import DELETED, Held
 from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.plan import still_ours
 from hunter_orchestration.dynamics.search import KEY, CrmRow, by_ids, row_of, select_of
@@ -109,8 +109,7 @@ class Reconcile:
         claim.update(lease_token=self._session.token, changed_at=now)
         if row is None:
             self._differ(now, table, external_id, domain, "missing", None, claim["crm_id"], None)
-            claim.update(state="deleted_in_crm", error_code="deleted_in_crm", fix="recreate_on_demand",
-                         error="Somebody deleted this record in the CRM.")  # fmt: skip
+            claim.update(DELETED)
             self._touched[table, external_id] = claim
             return False
         before = claim["observed"] or {}

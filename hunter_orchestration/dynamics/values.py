@@ -228,10 +228,11 @@ def plain(value: Any) -> Any:
 
 def same(ours: Any, theirs: Any) -> bool:
     """Whether two values mean the same in the CRM."""
-    return ours is theirs or bool(plain(ours) == plain(theirs))
+    # Equal values stay equal in their plain form, and most are equal.
+    return bool(ours == theirs or plain(ours) == plain(theirs))
 
 
 def hash_of(values: Mapping[str, Any]) -> str:
     """A hash of field values, empty ones left out so that a new empty field changes nothing."""
-    kept = {k: p for k, v in values.items() if (p := plain(v)) is not None}
+    kept = {k: p for k, v in values.items() if v is not None and (p := plain(v)) is not None}
     return hashlib.sha256(orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]

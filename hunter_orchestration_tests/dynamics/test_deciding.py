@@ -168,7 +168,7 @@ def test_every_fix_that_the_ledger_names_has_plain_words() -> None:
     found: set[str] = set(_FIXES.values())
     for path in Path(dynamics.__file__).parent.glob("*.py"):
         text = path.read_text(encoding="utf-8")
-        found.update(re.findall(r'\bfix(?:"\])?="([a-z_]+)"', text))
+        found.update(re.findall(r'\bfix(?:"\])?"?(?:=|: )"([a-z_]+)"', text))
         found.update(re.findall(r'FieldError\(\s*\w+, "([a-z_]+)"', text))
     assert len(found) > 12
     assert found - WORDS.keys() == set()

@@ -102,13 +102,13 @@ def test_a_long_retry_after_defers_and_sends_nothing_meanwhile(world: World, wai
 
 def test_execution_time_throttling_halves_the_requests_in_flight(sqlite_store, sandbox) -> None:  # type: ignore[no-untyped-def]
     world = world_in(sqlite_store, sandbox, dynamics_batch_size=10, dynamics_concurrency=8)
-    add_companies(world.store, range(400), referral=False)
+    add_companies(world.store, range(150), referral=False)
     world.box.configure("dataverse", throttle_when_parallel=1, latency_ms=5, retry_after="0.02")
     import time
 
     client = world.client(sleep=time.sleep, clock=time.monotonic)
     result = world.push(client=client)
-    assert result.counts["created"] + result.counts["recovered"] == 1200
+    assert result.counts["created"] + result.counts["recovered"] == 450
     assert result.facts["concurrency"]["lowest"] == 1
     assert result.facts["limits"]["throttled"] > 0
     world.settles()
