@@ -98,12 +98,6 @@ def changes_since(connection: Connection, at: datetime, limit: int = 500) -> Seq
     return connection.execute(query.limit(limit)).mappings().all()
 
 
-def details(connection: Connection, domain: str) -> dict[str, RowMapping]:
-    """The extended findings of a domain by kind."""
-    rows = connection.execute(select(domain_details).where(domain_details.c.domain == domain)).mappings()
-    return {row["kind"]: row for row in rows}
-
-
 def details_of(connection: Connection, domains: Iterable[str]) -> dict[str, dict[str, RowMapping]]:
     """The extended findings of domains, by domain and kind; an empty dict where there are none."""
     found: dict[str, dict[str, RowMapping]] = {domain: {} for domain in domains}

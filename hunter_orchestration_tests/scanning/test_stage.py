@@ -305,7 +305,10 @@ def test_the_extended_set_is_stored_by_kind_and_a_tenant_counts_where_mail_agree
         again = stage.run(store, settings, domains=["a.example"], force=True, extended=True)
         assert again.counts["extended_fresh"] == 1
     with store.read() as connection:
-        a, b = scans.details(connection, "a.example"), scans.details(connection, "b.example")
+        a, b = (
+            scans.details_of(connection, ["a.example"])["a.example"],
+            scans.details_of(connection, ["b.example"])["b.example"],
+        )
         row = scans.current(connection, "a.example")
         changes = [change["new"] for change in scans.changes(connection, "a.example")]
     assert (a["tenant"]["state"], a["tenant"]["facts"]["tenant_id"]) == ("found", TENANT)
@@ -336,8 +339,8 @@ def test_the_slow_lane_takes_the_best_leads_that_lack_their_details_a_share_a_da
             extended.run_due(store, settings, result)
             days.append(result.counts)
     with store.read() as connection:
-        assert scans.details(connection, "b.example")["tenant"]["state"] == "absent"
-        assert scans.details(connection, "gone.example") == {}
+        assert scans.details_of(connection, ["b.example"])["b.example"]["tenant"]["state"] == "absent"
+        assert scans.details_of(connection, ["gone.example"])["gone.example"] == {}
         assert scans.details_due(connection, utc_now() + timedelta(days=8), 10) == ["b.example", "a.example"]
     done = {"picked": 1, "extended_fresh": 0, "extended": 1}
     assert days == [done, done, {"picked": 0}]
