@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -57,4 +58,11 @@ def start_one(installation: Installation, kind: str) -> None:
                       "-w", workspace],
     }  # fmt: skip
     with (home / "logs" / f"{kind}.log").open("ab") as log:
-        installation.started[kind] = subprocess.Popen(commands[kind], env=environment, cwd=ROOT, stdout=log, stderr=log)
+        installation.started[kind] = subprocess.Popen(
+            commands[kind], env=environment, cwd=ROOT, stdout=log, stderr=log, preexec_fn=_as_service_managers_do
+        )
+
+
+def _as_service_managers_do() -> None:
+    """Dagster ends on SIGTERM as on SIGINT, which a shell's background job inherits as ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
