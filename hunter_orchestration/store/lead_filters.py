@@ -92,9 +92,13 @@ def _others(wanted: LeadFilter, *, indexed: bool = True, sorted_by: str | None =
 def priority_range(priority: str | None, *, indexed: bool = True) -> ColumnElement[bool]:
     """The leads of one priority as a range of ``rank``, which every index of a filter column holds."""
     rank = leads.c.rank if indexed else func.coalesce(leads.c.rank, leads.c.rank)
+    return rank.between(*ranks_of(priority))
+
+
+def ranks_of(priority: str | None) -> tuple[int, int]:
+    """The lowest and the highest rank of a priority. A score is -1 to 100, so they never reach its neighbour's."""
     number = int((priority or NOT_SCORED)[1])
-    # A score is between -1 and 100, so a priority's ranks never reach its neighbour's.
-    return rank.between(number * 1000 - 100, number * 1000 + 1)
+    return number * 1000 - 100, number * 1000 + 1
 
 
 def _escaped(word: str) -> str:

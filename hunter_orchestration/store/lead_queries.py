@@ -22,7 +22,7 @@ from hunter_orchestration.store.lead_filters import (
     LeadFilter,
     conditions,
     one_of,
-    priority_range,
+    ranks_of,
     residual,
 )
 from hunter_orchestration.store.tables.leads import COUNTED, leads
@@ -210,13 +210,15 @@ def _walk(
 
 
 _Fixed = tuple[ColumnElement[bool], ...]
+_Ranks = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
     """A range of one index: rows where ``fixed`` holds, ordered by ``columns`` in one direction.
 
-    ``kind`` says how a place in the whole order maps to one in this range, ``value`` what the range is fixed to.
+    ``ranks`` are the lowest and the highest rank of the range, ``None`` for any. ``kind`` says how a place in the whole
+    order maps to one in this range, ``value`` what the range is fixed to.
     """
 
     kind: Literal["value", "rank", "score", "filled", "empty", "domain"]
@@ -226,6 +228,7 @@ class _Stream:
     value: Any = None
     skip: tuple[str, ...] = ()
     sorted_by: str | None = None
+    ranks: _Ranks | None = None
 
 
 def _streams(connection: Connection, wanted: LeadFilter, order: Order) -> list[list[_Stream]]:
@@ -236,11 +239,11 @@ def _streams(connection: Connection, wanted: LeadFilter, order: Order) -> list[l
         values = list(wanted.values[name]) if name in wanted.values else values_of(connection, wanted, name)
         values.sort(key=lambda value: value or "", reverse=descending)
         values.sort(key=lambda value: value is None)
-        ranges: list[_Fixed] = [(priority_range(priority),) for priority in wanted.values.get("priority", ())] or [()]
+        ranges: list[_Ranks | None] = [ranks_of(one) for one in wanted.values.get("priority", ())]
         return [
             [
-                _Stream("value", (one_of(column, (value,), indexed=True), *narrowed), by_rank, False, value, (name,))
-                for narrowed in ranges
+                _Stream("value", (one_of(column, (value,), indexed=True),), by_rank, False, value, (name,), ranks=ranks)
+                for ranks in ranges or [None]
             ]
             for value in values
         ]
@@ -274,24 +277,24 @@ def _ranked(connection: Connection, wanted: LeadFilter, order: Order) -> list[_S
     numbers = [int((one or NOT_SCORED)[1]) for one in wanted.values.get("priority", _PRIORITIES)]
     if order.sort == "priority":
         by_priority = "priority" in wanted.values or wanted.score_min is not None or wanted.score_max is not None
-        narrowed: list[_Fixed] = [_scores(wanted, number) for number in numbers] if by_priority else [()]
+        narrowed: list[_Ranks | None] = [_scores(wanted, number) for number in numbers] if by_priority else [None]
         return [
-            _Stream("rank", (*fixed, *more), by_rank, order.descending, skip=skip)
+            _Stream("rank", fixed, by_rank, order.descending, skip=skip, ranks=ranks)
             for fixed in ranges
-            for more in narrowed
+            for ranks in narrowed
         ]
     return [
-        _Stream("score", (*fixed, *_scores(wanted, number)), by_rank, not order.descending, number, skip)
+        _Stream("score", fixed, by_rank, not order.descending, number, skip, ranks=_scores(wanted, number))
         for fixed in ranges
         for number in numbers
     ]
 
 
-def _scores(wanted: LeadFilter, number: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _scores(wanted: LeadFilter, number: int) -> _Ranks:
     """One priority's ranks, narrowed to the scores wanted."""
     best = 100 if wanted.score_max is None else wanted.score_max
     worst = -1 if wanted.score_min is None else wanted.score_min
-    return leads.c.rank >= number * 1000 - best, leads.c.rank <= number * 1000 - worst
+    return number * 1000 - best, number * 1000 - worst
 
 
 _Bound = tuple[Any, ...]
@@ -333,12 +336,30 @@ def _run(
         .limit(size)
     )
     while True:
-        query = base.where(_beyond(part.columns, bound, descending)) if bound else base
-        rows = connection.execute(query).mappings().all()
+        within = _within(part, bound, descending)
+        if within is None:
+            return
+        rows = connection.execute(base.where(*within)).mappings().all()
         yield from _whole(connection, [row["domain"] for row in rows]) if thin else rows
         if len(rows) < size:
             return
         bound = tuple(rows[-1][column.name] for column in part.columns)
+
+
+def _within(part: _Stream, bound: _Bound, descending: bool) -> list[ColumnElement[bool]] | None:
+    """Where in its index a stream is read from a bound on; ``None`` when nothing of it lies there.
+
+    The walk gets one start and one end: of two starts a planner may take the farther one and read all between them.
+    """
+    if part.ranks is None:
+        return [_beyond(part.columns, bound, descending)] if bound else []
+    low, high = part.ranks
+    first, last = (high, low) if descending else (low, high)
+    rank, sign = leads.c.rank, -1 if descending else 1
+    ends = rank >= low if descending else rank <= high
+    if not bound or (bound[0] - first) * sign < 0:
+        return [rank.between(low, high)]
+    return None if (bound[0] - last) * sign > 0 else [_beyond(part.columns, bound, descending), ends]
 
 
 def _beyond(columns: Sequence[Column[Any]], bound: _Bound, descending: bool) -> ColumnElement[bool]:

@@ -42,7 +42,7 @@ def expiring(connection: Connection, now: datetime, days: int, end_of_today: dat
 
 def new_of_priorities(connection: Connection, priorities: Sequence[str], since: datetime) -> int:
     """Leads first seen since a time that have one of the priorities."""
-    wanted = or_(*(priority_range(priority) for priority in priorities))
+    wanted = or_(*(priority_range(priority, indexed=False) for priority in priorities))
     query = select(func.count()).where(leads.c.first_seen_at >= since, wanted)
     return int(connection.execute(query).scalar_one())
 
