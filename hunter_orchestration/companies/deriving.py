@@ -137,13 +137,15 @@ def rebuild(
             rescored.add(domain)
         if old is None or fresh or lost or differing - _NOT_SHOWN_TO_CRM:
             to_push.add(domain)
-    companies.save(connection, rows)
+    new = set(result.created)
+    companies.add(connection, [row for row in rows if row["domain"] in new], now)
+    companies.save(connection, [row for row in rows if row["domain"] not in new])
     companies.save_contacts(connection, contacts, gone)
     companies.delete_companies(connection, result.removed)
-    # Every company of the batch, not the new ones alone: a plan that got lost is made again.
-    companies.plan_scans(connection, [row["domain"] for row in rows], now)
-    companies.mark_due(connection, rescored, "score_due_at", now)
-    companies.mark_due(connection, to_push, "push_due_at", now)
+    # Every company of the batch that stands: a plan that got lost is made again.
+    companies.plan_scans(connection, result.changed, now)
+    companies.mark_due(connection, rescored - new, "score_due_at", now)
+    companies.mark_due(connection, to_push - new, "push_due_at", now)
     leads.refresh(connection, {*result.created, *result.changed, *result.removed, *to_push})
     return result
 

@@ -72,6 +72,17 @@ def save(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     upsert(connection, companies, rows, key=("domain",))
 
 
+def add(connection: Connection, rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """Insert companies that are new, each on the lists of all stages downstream; a scan it still has is not repeated
+    before it expires."""
+    expiries: dict[str, datetime] = {}
+    for chunk in chunks([row["domain"] for row in rows], _CHUNK):
+        query = select(scans.c.domain, scans.c.expires_at).where(scans.c.domain.in_(chunk), scans.c.is_current)
+        expiries.update((domain, expires_at) for domain, expires_at in connection.execute(query))
+    due = {"score_due_at": now, "push_due_at": now}
+    save(connection, [{**row, **due, "scan_due_at": expiries.get(row["domain"], now)} for row in rows])
+
+
 def delete_companies(connection: Connection, domains: Iterable[str]) -> None:
     """Drop companies and their contacts."""
     for chunk in chunks(domains, _CHUNK):
