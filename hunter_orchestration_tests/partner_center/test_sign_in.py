@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,22 @@ def test_a_cache_others_can_read_is_refused(sandbox: RunningSandbox, tmp_path: P
     os.chmod(tmp_path / "tokens.bin", 0o644)
     with pytest.raises(TokenCacheError, match="chmod 600"):
         sign_in.Tokens(settings).token()
+
+
+def _renewed(settings: Settings, times: int) -> int:
+    tokens = sign_in.Tokens(settings)
+    return sum(bool(tokens.token(force=True)) for _ in range(times))
+
+
+def test_processes_that_renew_at_the_same_time_leave_one_whole_cache(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings, _ = signed_in(sandbox, tmp_path)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        assert list(pool.map(_renewed, [settings] * 2, [6] * 2)) == [6, 6]
+    assert sign_in.Tokens(settings).token()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "tokens.lock") == [
+        "sign-in.json",
+        "tokens.bin",
+    ]
 
 
 def test_the_empty_mark_of_a_platforms_key_store_is_no_leak(tmp_path: Path) -> None:
