@@ -46,14 +46,29 @@ def _conditions(wanted: ReferralFilter) -> list[ColumnElement[bool]]:
         parts.append(c.company_domain == wanted.company_domain)
     if wanted.expires_before is not None:
         parts += [c.status == "New", c.expires_at < wanted.expires_before]
-    for word in wanted.q.split()[:8]:
-        escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        # Turkish İ and ı differ from i and I for the database; either spelling of the letter is accepted.
-        pattern = "%" + "".join("_" if letter in "iıİIğĞüÜşŞöÖçÇ" else letter for letter in escaped) + "%"
-        parts.append(
-            or_(*(column.ilike(pattern, escape="\\") for column in (c.company_name, c.name, c.company_domain, c.id)))
-        )
-    return parts
+    return [*parts, *(_holds(word) for word in wanted.q.split()[:8])]
+
+
+_TURKISH = str.maketrans("İIıŞşĞğÜüÖöÇç", "iiissgguuoocc")
+_SPELT_TWO_WAYS = frozenset("ıisşgğuüoöcç")
+
+
+def _plain(text: str) -> str:
+    return text.translate(_TURKISH).lower()
+
+
+def _holds(word: str) -> ColumnElement[bool]:
+    """A name, the domain or the id holds the word; Turkish letters and their ASCII forms are one."""
+    c, plain = referrals.c, _plain(word).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    found: list[ColumnElement[bool]] = [column.ilike(f"%{plain}%", escape="\\") for column in (c.company_domain, c.id)]
+    # Thirteen replacements a row are dear, so a cheap pattern leaves few rows to them.
+    coarse = "%" + "".join("_" if letter in _SPELT_TWO_WAYS else letter for letter in plain) + "%"
+    for column in (c.company_name, c.name):
+        folded: ColumnElement[Any] = column
+        for letter, written in _TURKISH.items():
+            folded = func.replace(folded, chr(letter), chr(written))
+        found.append(and_(column.ilike(coarse, escape="\\"), func.lower(folded).like(f"%{plain}%", escape="\\")))
+    return or_(*found)
 
 
 def count(connection: Connection, wanted: ReferralFilter) -> tuple[int, bool]:

@@ -298,6 +298,14 @@ def test_an_export_holds_what_is_filtered(site: str, page: Page) -> None:
         page.get_by_role("link", name="CSV, columns on screen").click()
     text = Path(download.value.path()).read_text(encoding="utf-8-sig")
     assert len(text.strip().splitlines()) == 11
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.get_by_role("region", name="Selected leads").get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV, all columns").click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8-sig").strip().splitlines()
+    assert len(lines) == 2
+    assert _rows(page)[0] in lines[1]
     assert "Boğaziçi" in text
 
 

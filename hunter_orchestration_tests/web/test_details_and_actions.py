@@ -106,6 +106,21 @@ def test_two_sides_of_one_engagement_are_one_deal(client_for: ClientFactory, sto
     assert answer["open_co_sell"] == [{"currency": "EUR", "value": 17.0, "count": 2}]
 
 
+def test_the_inbox_understands_turkish_letters(client_for: ClientFactory, store: Store) -> None:
+    with store.write() as connection:
+        seeding.referral(connection, "a", None, company_name="IŞIK Çelik %50_İndirim", name="Göç")
+        seeding.referral(connection, "b", None, company_name="Asik Ticaret", name="Move")
+    client = client_for(store)
+
+    def found(q: str) -> list[str]:
+        return [one["id"] for one in client.get("/api/v1/referrals", params={"q": q}).json()["items"]]
+
+    for word in ("ışık", "ISIK", "isik celik", "ÇELİK", "%50_", "goc", "GÖÇ"):
+        assert found(word) == ["a"], word
+    assert found("asik") == ["b"]
+    assert found("%51") == found("a_ik") == found("esik") == []
+
+
 def test_the_inbox_filters_pages_and_tells_days_left(client_for: ClientFactory, store: Store) -> None:
     with store.write() as connection:
         for number in range(7):

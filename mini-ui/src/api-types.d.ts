@@ -3459,6 +3459,8 @@ export interface operations {
                 /** @description Names separated by commas; all when left out. */
                 columns?: string | null;
                 lang?: "tr" | "en";
+                /** @description Only these leads of the filter, by domain. */
+                domains?: string | null;
             };
             header?: never;
             path?: never;
@@ -3604,6 +3606,8 @@ export interface operations {
                 /** @description Names separated by commas; all when left out. */
                 columns?: string | null;
                 lang?: "tr" | "en";
+                /** @description Only these leads of the filter, by domain. */
+                domains?: string | null;
             };
             header?: never;
             path?: never;

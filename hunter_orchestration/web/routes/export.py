@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -10,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field, field_validator
 
 from hunter_orchestration.store import lead_queries
+from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration.web.context import Hunter, Seller
 from hunter_orchestration.web.exports import COLUMNS, WRITERS
@@ -19,6 +22,7 @@ from hunter_orchestration.web.models import Line
 router = APIRouter(prefix="/leads", tags=["leads"])
 
 _EXPORTS_A_MINUTE = 6
+_MOST_DOMAINS = 1000
 
 
 class ExportQuery(LeadOrderQuery):
@@ -26,6 +30,9 @@ class ExportQuery(LeadOrderQuery):
 
     columns: Line | None = Field(default=None, description="Names separated by commas; all when left out.")
     lang: Literal["tr", "en"] = "en"
+    domains: str | None = Field(
+        default=None, max_length=20_000, pattern=r"^[^\x00]*$", description="Only these leads of the filter, by domain."
+    )
 
     @field_validator("columns")
     @classmethod
@@ -34,6 +41,12 @@ class ExportQuery(LeadOrderQuery):
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))[:100]}; known: {', '.join(COLUMNS)}")
         return value
+
+    def filter(self, now: datetime) -> LeadFilter:
+        """The filter at a time, within the domains named."""
+        wanted = super().filter(now)
+        named = [one.strip().lower() for one in (self.domains or "").split(",") if one.strip()]
+        return wanted if self.domains is None else replace(wanted, domains=tuple(named[:_MOST_DOMAINS]))
 
     def chosen(self) -> list[str]:
         """The columns in the order asked for."""

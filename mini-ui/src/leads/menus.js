@@ -65,8 +65,9 @@ export function columnsMenu(room, changed) {
 /**
  * @param {() => void} close
  * @param {string} total how many leads the file will hold, as it is said
+ * @param {string[]} [domains] only these
  */
-export function exportMenu(close, total) {
+export function exportMenu(close, total, domains = []) {
   if (!may("export")) return h("p", { class: "menu-group muted" }, t("role.viewer"));
   const { params } = route();
   const columns = chosenColumns().flatMap((key) => EXPORTED[key] ?? []).join(",");
@@ -76,7 +77,7 @@ export function exportMenu(close, total) {
       {
         class: "menu-row",
         download: "",
-        href: apiAddress(`/leads/export.${kind}`, { ...filtersOf(params), ...orderOf(params), columns: all ? "" : columns, lang: language() }),
+        href: apiAddress(`/leads/export.${kind}`, { ...filtersOf(params), ...orderOf(params), columns: all ? "" : columns, lang: language(), domains: domains.join(",") }),
         onclick: () => {
           close();
           toast(t("export.started", { n: total }));

@@ -3,10 +3,11 @@ import { change } from "../api.js";
 import { h } from "../dom.js";
 import { number } from "../format.js";
 import { t, word } from "../i18n.js";
-import { confirmDialog } from "../overlays.js";
+import { confirmDialog, popoverFrom } from "../overlays.js";
 import { howMany } from "../parts/list.js";
 import { route } from "../router.js";
 import { may } from "../status.js";
+import { exportMenu } from "./menus.js";
 import { filtersOf } from "./query.js";
 
 /** @typedef {import("../api-types").Lead} Lead */
@@ -82,9 +83,17 @@ export class Picks {
         : []),
       h("button", { type: "button", class: "button small primary", disabled: forbidden, onclick: () => this.#bulk("push") }, t("bulk.push")),
       h("button", { type: "button", class: "button small", disabled: forbidden, onclick: () => this.#bulk("rescan") }, t("bulk.rescan")),
+      this.#exporting(shownTotal),
       h("button", { type: "button", class: "link", onclick: () => this.clear() }, t("unpick")),
     );
     if (held) this.element.querySelector("button")?.focus();
+  }
+
+  /** @param {string} total */
+  #exporting(total) {
+    const button = h("button", { type: "button", class: "button small" }, t("export"));
+    popoverFrom(button, (close) => [this.#everything ? exportMenu(close, total) : exportMenu(close, number(this.#keys.size), [...this.#keys])], { name: t("export") });
+    return button;
   }
 
   /** @param {"push" | "rescan"} action */

@@ -3,6 +3,7 @@ import { Part, external, h } from "../dom.js";
 import { t, word } from "../i18n.js";
 import { offer } from "../keys.js";
 import { status, statuses } from "../status.js";
+import * as words from "../words.js";
 import { head } from "./head.js";
 
 class SettingsScreen extends Part {
@@ -20,8 +21,8 @@ class SettingsScreen extends Part {
     if (!now || !this.body) return;
     const onOff = /** @param {boolean} on */ (on) => h("span", { class: on ? "good" : "muted" }, t(on ? "settings.on" : "settings.off"));
     const rows = /** @type {[string, import("../dom.js").Children][]} */ ([
-      [t("settings.user"), `${now.user.name} (${now.user.role === "viewer" ? "viewer" : word(`role.${now.user.role}`, now.user.role)})`],
-      [t("settings.environment"), now.mode === "demo" ? t("mode.demo") : now.environment],
+      [t("settings.user"), `${words.who(now.user.name)} (${word(`role_name.${now.user.role}`, now.user.role)})`],
+      [t("settings.environment"), now.mode === "demo" ? t("mode.demo") : word(`environment.${now.environment}`, now.environment)],
       [t("settings.version"), now.version],
       [t("settings.rules"), now.rules_version ?? "–"],
       ["Partner Center", onOff(now.partner_center.enabled)],
