@@ -22,7 +22,7 @@ from hunter_orchestration.store import Connection, crm, leads, runs
 from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import utc_now
 
-_PAGE = 5000
+_PAGE = 2000
 _TRACK = {"Prefer": f"odata.track-changes,odata.maxpagesize={_PAGE}"}
 _ENDS = ("qualified", "disqualified", "won", "lost", "inactive")
 

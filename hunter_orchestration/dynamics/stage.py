@@ -161,7 +161,7 @@ def reconcile(
         As ``pull``.
     """
     with opened(store, settings, actor=actor, run_id=run_id, progress=progress, client=client) as session:
-        result = Reconcile(session).run(mend=mend)
+        result = Reconcile(session, mend=mend).run()
         result.facts["requests"] = session.client.requests
         return result
 

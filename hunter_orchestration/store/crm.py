@@ -348,14 +348,6 @@ def by_external_ids(connection: Connection, table: str, ids: Sequence[str]) -> d
     return {key[1]: row for key, row in ledger(connection, [], ((table, i) for i in ids)).items()}
 
 
-def claimed(connection: Connection, table: str, after: str = "", limit: int = 2000) -> Sequence[RowMapping]:
-    """Rows we call synced, by external id, after one."""
-    query = select(crm_records).where(
-        crm_records.c.table_name == table, crm_records.c.state == "synced", crm_records.c.external_id > after
-    )
-    return connection.execute(query.order_by(crm_records.c.external_id).limit(limit)).mappings().all()
-
-
 def replace_differences(connection: Connection, found: Sequence[Mapping[str, Any]], now: datetime) -> None:
     """The open differences are these from now on; those that are gone count as mended."""
     fields = ("table_name", "external_id", "kind", "field")
