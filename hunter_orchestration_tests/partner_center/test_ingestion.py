@@ -131,13 +131,23 @@ def test_k_changes_cost_pages_of_k_whatever_is_stored(
 
 
 def test_6000_referrals_with_one_timestamp_all_arrive(
-    store: Store, service: Service, client: PartnerCenterClient
+    sqlite_store: Store, service: Service, client: PartnerCenterClient
 ) -> None:
     service.page_size = 100
     service.put(*(referral(number, updated=EPOCH) for number in range(6000)))
-    fetched, _ = sync(store, client)
+    fetched, _ = sync(sqlite_store, client)
     assert fetched.counts["stored"] == 6000
-    assert len(rows_of(store)) == 6000
+    assert len(rows_of(sqlite_store)) == 6000
+
+
+def test_a_window_and_a_sync_agree_on_referrals_of_one_timestamp(
+    store: Store, service: Service, client: PartnerCenterClient
+) -> None:
+    service.put(*(referral(number, updated=EPOCH) for number in range(120)))
+    sync(store, client, Window(EPOCH, EPOCH + timedelta(microseconds=1)))
+    assert names_of(store) == expected_names(service)
+    again, _ = sync(store, client)
+    assert again.counts == {"fetched": 120, "stored": 0, "unchanged": 120, "quarantined": 0}
 
 
 @pytest.mark.parametrize("window", [None, Window(EPOCH - timedelta(days=1), EPOCH + timedelta(days=1))])
