@@ -29,6 +29,7 @@ SMALL: dict[str, Sequence[str]] = {
     "rescoring": ["--leads", "5000", "--peer-leads", "300"],
     "dynamics": ["1000"],
     "page": ["--leads", "1000", "20000", "--rounds", "20"],
+    "paint": ["--leads", "10000", "--visits", "3"],
 }
 """Arguments of each script. ``scan`` gets the sandbox's zones and their truth."""
 SLOW: dict[str, Sequence[str]] = {"latency": ["--referrals", "6"], "idle": ["--seconds", "120"]}

@@ -5,7 +5,7 @@
 Seeds invented leads by SQL into a store of its own (SQLite in a temporary folder, PostgreSQL on a server started for
 it, or an empty database given by --database-url), asks the server for every kind of list in process, HTTP layer
 included, and prints the 50th and 95th percentile in milliseconds; the goal is a p95 of 50 ms up to 100,000 leads and
-of 150 ms beyond, and the exit status is the number of questions that miss it. The peer is the same question as LIKE,
+of 150 ms beyond; with --strict the exit status is the number of questions that miss it. The peer is the same question as LIKE,
 ORDER BY … LIMIT … OFFSET and count(*) over a copy of the table that has only its primary key, measured in the same
 run; the ratio is peer p50 by ours.
 """
@@ -391,6 +391,7 @@ def main() -> int:
     parser.add_argument("--on", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite"])
     parser.add_argument("--database-url", default="", help="an empty PostgreSQL database instead")
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--strict", action="store_true", help="fail when a goal is missed")
     asked = parser.parse_args()
     # A line for each request would bury the figures.
     configure_logging("WARNING")
@@ -400,7 +401,7 @@ def main() -> int:
             for leads in asked.leads:
                 with database() as url:
                     missed += run(url, leads, asked.rounds)
-    return missed
+    return missed if asked.strict else 0
 
 
 if __name__ == "__main__":

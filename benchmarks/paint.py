@@ -10,8 +10,8 @@ its own and visits it with Debian's Chromium, a fresh profile each time. It prin
 - each interaction as Event Timing reports it (input to next paint; INP is the worst), and until its result stood there;
 - how far anything reaches beyond a window of 320 to 2560 pixels.
 
-The goals stand beside; the exit status is the number of goals missed. The machine's load is told, since the
-milliseconds hold only on an idle one. The peer for bytes is the same visit with compression refused.
+The goals stand beside; with --strict the exit status is the number of goals missed. The machine's load is told, since
+the milliseconds hold only on an idle one. The peer for bytes is the same visit with compression refused.
 """
 
 from __future__ import annotations
@@ -222,6 +222,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--leads", type=int, default=10_000)
     parser.add_argument("--visits", type=int, default=5)
+    parser.add_argument("--strict", action="store_true", help="fail when a goal is missed")
     asked = parser.parse_args()
     configure_logging("WARNING")
     expect.set_options(timeout=20_000)
@@ -258,7 +259,7 @@ def main() -> int:
         )
         print(f"{'':44} {f'whole {statistics.median(whole):.0f} ({max(whole):.0f})':>22}")
     missed += _told("pixels beyond the window, 320 to 2560", str(wide or 0), "0", not wide)
-    return missed
+    return missed if asked.strict else 0
 
 
 if __name__ == "__main__":
