@@ -5,9 +5,9 @@
 Seeds invented leads by SQL into a store of its own (SQLite in a temporary folder, PostgreSQL on a server started for
 it, or an empty database given by --database-url), asks the server for every kind of list in process, HTTP layer
 included, and prints the 50th and 95th percentile in milliseconds; the goal is a p95 of 50 ms up to 100,000 leads and
-of 150 ms beyond; with --strict the exit status is the number of questions that miss it. The peer is the same question as LIKE,
-ORDER BY … LIMIT … OFFSET and count(*) over a copy of the table that has only its primary key, measured in the same
-run; the ratio is peer p50 by ours.
+of 150 ms beyond; with --strict the exit status is the number of questions that miss it. The peer is the same question
+as LIKE, ORDER BY … LIMIT … OFFSET and count(*) over a copy of the table that has only its primary key, measured in the
+same run; the ratio is peer p50 by ours.
 """
 
 from __future__ import annotations
