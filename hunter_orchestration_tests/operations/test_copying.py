@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 24, 9, 30, 15, 123456, tzinfo=UTC)
 
 
 def filled(store: Store) -> None:
-    add_companies(store, range(1, 1203))
+    add_companies(store, range(1, 523))
     with store.write() as connection:
         connection.execute(insert(events), [{"at": NOW, "kind": "leads_changed", "body": {"a": 1.0, "ş": ["x", None]}}])
         connection.execute(referrals.update().values(deal_value=Decimal("1234.5600")))

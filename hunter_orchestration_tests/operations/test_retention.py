@@ -31,25 +31,20 @@ def payload(number: int, at: datetime, **more: Any) -> dict[str, Any]:
 def test_a_year_of_ticks_leaves_no_more_than_the_retention_keeps(store: Store) -> None:
     settings = load_settings(retention_raw_days=30)
     largest = dict.fromkeys((events, sync_runs, raw_leads, web_sessions), 0)
-    for day in range(365):
-        at = START + timedelta(days=day)
+    for first in range(0, 365, 20):
+        days = [(day, START + timedelta(days=day)) for day in range(first, first + 20)]
+        opened = {"user_id": "u", "name": "n", "role": "viewer"}
         with store.write() as connection:
-            connection.execute(insert(events), [{"at": at, "kind": "leads_changed"} for _ in range(20)])
-            ran = {"kind": "companies", "state": "succeeded", "started_at": at}
-            connection.execute(insert(sync_runs), [ran for _ in range(10)])
-            connection.execute(insert(raw_leads), [payload(day * 5 + number, at) for number in range(1, 6)])
-            session = {
-                "id_hash": str(day),
-                "user_id": "u",
-                "name": "n",
-                "role": "viewer",
-                "opened_at": at,
-                "seen_at": at,
-            }
-            connection.execute(insert(web_sessions), [session])
-        if day % 10 == 9:
-            prune(store, settings, at)
-            largest = {table: max(most, rows(store, table)) for table, most in largest.items()}
+            ticks = [{"at": at, "kind": "leads_changed"} for _, at in days for _ in range(20)]
+            connection.execute(insert(events), ticks)
+            ran = [{"kind": "companies", "state": "succeeded", "started_at": at} for _, at in days for _ in range(10)]
+            connection.execute(insert(sync_runs), ran)
+            came = [payload(day * 5 + number, at) for day, at in days for number in range(1, 6)]
+            connection.execute(insert(raw_leads), came)
+            sessions = [{"id_hash": str(day), "opened_at": at, "seen_at": at, **opened} for day, at in days]
+            connection.execute(insert(web_sessions), sessions)
+        prune(store, settings, days[-1][1])
+        largest = {table: max(most, rows(store, table)) for table, most in largest.items()}
     assert largest[events] <= 20 * (settings.retention_events_days + 1)
     assert largest[sync_runs] <= 10 * (settings.retention_runs_days + 1)
     assert largest[raw_leads] <= 5 * 31
