@@ -185,9 +185,6 @@ def seed(store: Store, leads: int) -> None:
     if store.dialect == "postgresql":
         with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
-    else:
-        with store.write() as connection:
-            connection.execute(text("ANALYZE"))
 
 
 @dataclass(frozen=True, slots=True)
