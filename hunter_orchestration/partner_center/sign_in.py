@@ -258,6 +258,11 @@ def login(settings: Settings, show: Callable[[DeviceCode], None]) -> SignInStatu
         raise _unreachable(error) from None
     if "access_token" not in answer:
         raise _refused(answer)
+    # Whoever signed in before is signed out: syncs would go on as the first account of the cache.
+    person = (answer.get("id_token_claims") or {}).get("oid")
+    for account in application.get_accounts():
+        if account.get("local_account_id") != person:
+            application.remove_account(account)
     _note_use(settings, "device_code", answer, signed_in_at=datetime.now(UTC).isoformat(), sees="unknown")
     return sign_in_status(settings)
 

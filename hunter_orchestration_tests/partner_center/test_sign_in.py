@@ -110,6 +110,23 @@ def test_a_cache_others_can_read_is_refused(sandbox: RunningSandbox, tmp_path: P
         sign_in.Tokens(settings).token()
 
 
+def test_who_signs_in_later_is_who_syncs_from_then_on(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    settings, _ = signed_in(sandbox, tmp_path)
+    everything = sum(len(page.rows) for page in client_of(settings).list_referrals())
+    sandbox.configure("entra", signed_in="user")
+    assert sign_in.login(settings, lambda _code: None).account == "dunya.gezgin@hunter-partner.example"
+    own = [row for page in client_of(settings).list_referrals() for row in page.rows]
+    assert 0 < len(own) < everything
+    assert sign_in.note_sees(settings, own) == "own"
+    sandbox.configure("entra", device_code="decline")
+    with pytest.raises(SignInRefusedError):
+        sign_in.login(settings, lambda _code: None)
+    assert sum(len(page.rows) for page in client_of(settings).list_referrals()) == len(own)
+    sandbox.configure("entra", device_code="approve", signed_in="admin")
+    sign_in.login(settings, lambda _code: None)
+    assert sum(len(page.rows) for page in client_of(settings).list_referrals()) == everything
+
+
 def _renewed(settings: Settings, times: int) -> int:
     tokens = sign_in.Tokens(settings)
     return sum(bool(tokens.token(force=True)) for _ in range(times))
