@@ -25,6 +25,17 @@ export const dynamicsState = (value) => (value ? word(`dynamics.${value}`, value
 /** @param {string | null | undefined} value */
 export const table = (value) => (value ? word(`table.${value}`, value) : "");
 
+/**
+ * What a scan found before or since, in words; `null` for nothing.
+ * @param {string} kind of the change
+ * @param {string | null} value
+ */
+export function scanned(kind, value) {
+  if (!value) return t("none");
+  if (kind === "provider") return provider(value);
+  return word(`${kind}.${value}`, value);
+}
+
 /** Who asked for something: a person's name as it is, Hunter's own hands in words. @param {string | null | undefined} name */
 export const who = (name) => (name ? word(`who.${name}`, name) : "");
 

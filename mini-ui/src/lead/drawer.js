@@ -302,7 +302,7 @@ function historySection(detail) {
     ...detail.score_history.map((one) => ({ at: one.at, what: t("history.score", { score: one.score, priority: one.priority }) })),
     ...detail.scan_changes.map((one) => ({
       at: one.at,
-      what: t("history.scan", { what: word(`scan_change.${one.kind}`, one.kind), old: one.old ?? t("none"), new: one.new ?? t("none") }),
+      what: t("history.scan", { what: word(`scan_change.${one.kind}`, one.kind), old: words.scanned(one.kind, one.old), new: words.scanned(one.kind, one.new) }),
     })),
     ...detail.referrals.flatMap((referral) =>
       (referral.actions ?? []).map((one) => ({

@@ -91,7 +91,7 @@ export function scanSection(detail, rescan) {
           "details",
           { class: "fold", "data-name": "scan-changes" },
           h("summary", null, t("scan.changes", { n: detail.scan_changes.length })),
-          changesTable(Object.fromEntries(detail.scan_changes.map((one) => [`${word(`scan_change.${one.kind}`, one.kind)}, ${dateTime(one.at)}`, [one.old, one.new]]))),
+          changesTable(Object.fromEntries(detail.scan_changes.map((one) => [`${word(`scan_change.${one.kind}`, one.kind)}, ${dateTime(one.at)}`, [words.scanned(one.kind, one.old), words.scanned(one.kind, one.new)]]))),
         )
       : null,
   );
