@@ -1,8 +1,7 @@
 """What Hunter costs while nothing happens: CPU and memory of everything ``hunter up`` starts, the sandbox included.
 
 The same processes as in demo mode, over the same 500 companies, with a world in which nothing changes. Figures are
-for this machine as it is: run it with nothing else going on. The limits are those of the README's promise: 10 % of a
-core and 1 GB together.
+for this machine as it is: run it with nothing else going on. The limits are the README's: 10 % of a core and 1 GB.
 
     python -m benchmarks.idle --seconds 180
 """
