@@ -269,9 +269,8 @@ class Lookups:
         if resolver.suspect(now):
             self._probe(resolver, 0, now)
         # Under a limiter silence may be our own doing.
-        most = lookup.most
-        if resolver.rate:
-            most = max(most, _LIMITED_TRIES if lookup.task.heard else _LIMITED_FIRST_TRIES)
+        heard = lookup.task.heard
+        most = resolver.tries(lookup.most, _LIMITED_TRIES if heard else _LIMITED_FIRST_TRIES, heard)
         if lookup.tries >= most or now > lookup.task.ends_at:
             self._end(lookup, _failure(lookup.failure, resolver), now)
             return

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from math import ceil, log
 from typing import Protocol
 
 from hunter_orchestration.errors import PermanentError
@@ -29,6 +30,9 @@ _TELLING_SAMPLE = 200
 _FLOOD = 64
 _LEAST_RATE = 20.0
 _GROWTH = 1.01
+_CLEAN_GROWTH = 1.03
+_MOST_GROWTH = 1.3
+_NEGLIGIBLE = 1e-6
 _DEAD_AFTER = 24
 _QUIET_SECONDS = 1.0
 _FIRST_PAUSE = 0.5
@@ -123,6 +127,23 @@ class Resolver:
         self._period_answered = self._period_lost = 0
         self._last_answer = 0.0
         self._held_until = 0.0
+        self._clean = 0
+        self._loss = 0.0
+
+    def tries(self, least: int, most: int, heard: bool) -> int:
+        """How often a query is sent before silence is the domain's and not this resolver's limit.
+
+        While it is paced: as often as may be for a domain that answered something before, for another until losing
+        them all at the present loss would be next to impossible. Many dead domains are waited for like that.
+        """
+        if not self.rate:
+            return least
+        if heard:
+            return max(least, most)
+        total = self._period_answered + self._period_lost
+        now = self._period_lost / total if total >= _LEAST_SAMPLE else 0.0
+        loss = min(max(self._loss, now, 0.01), 0.9)
+        return max(least, min(most, ceil(log(_NEGLIGIBLE) / log(loss))))
 
     @property
     def timeout(self) -> float:
@@ -227,6 +248,9 @@ class Resolver:
         # Few questions with some loss are the end of a list with its slow domains, not a limit.
         tolerated = _TOLERATED_LOSS if total >= _TELLING_SAMPLE else 0.5
         lossy = total >= _LEAST_SAMPLE and self._period_lost > total * tolerated
+        if total >= _LEAST_SAMPLE:
+            self._loss += (self._period_lost / total - self._loss) / 2
+        self._clean = 0 if self._period_lost or lossy else self._clean + 1
         if lossy and now >= self._held_until:
             delivered = max(self._period_answered / span, _LEAST_RATE)
             self.rate = delivered if not self.rate else min(max(delivered, self.rate / 2), self.rate * 0.97)
@@ -238,7 +262,8 @@ class Resolver:
         elif not lossy and self.rate:
             used = self._period_answered / span > self.rate * 0.8 if span else False
             if used:
-                self.rate *= _GROWTH if self._period_lost else _GROWTH**3
+                # Near the limit something is lost soon; a pace set in a bad moment must not last.
+                self.rate *= min(_CLEAN_GROWTH**self._clean, _MOST_GROWTH) if self._clean else _GROWTH
         if self.ceiling and (not self.rate or self.rate > self.ceiling):
             self.rate = self.ceiling
         self._period_start = now
