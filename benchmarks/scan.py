@@ -228,6 +228,7 @@ def main() -> None:
     others: dict[str, list[dict[str, float]]] = {}
     whole: list[float] = []
     packets = lost = 0
+    rss = 0.0
     for _ in range(options.rounds):
         with Engine([address]) as engine:
             wall, cpu, findings, gathered = scan_round(engine, domains, sample)
@@ -235,6 +236,8 @@ def main() -> None:
         ours.append(len(domains) / wall)
         cpus.append(cpu / len(domains) * 1000)
         rates.append(sum(item["lookups"] for item in findings) / wall)
+        # Before the stage, whose SQLite maps its file.
+        rss = rss or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         if options.stage:
             whole.append(stage_rate(domains, options.resolver))
         if options.peer_domains:
@@ -249,8 +252,6 @@ def main() -> None:
             differences = found
             for name in PEERS if options.peers_python else ():
                 others.setdefault(name, []).append(other_peer(options.peers_python, name, address, gathered))
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
     rate = statistics.median(ours)
     lookups = sum(item["lookups"] for item in findings) / len(findings)
     print(f"domains {len(domains)}   domains/s {rate:.0f}   answers/s {statistics.median(rates):.0f}")
