@@ -51,6 +51,9 @@ class Bearer:
     def token(self, *, force: bool = False) -> str:
         return "benchmark"
 
+    def refused(self, error: Exception) -> None:
+        raise error
+
 
 def counting(store: Any) -> list[int]:
     """A list whose only number grows with each row that a statement writes, bookkeeping of leases aside."""

@@ -44,6 +44,8 @@ _LONGEST_WAIT = 120.0
 _RESTARTS = 3
 _MFA, _AUDIENCE = "900421", "900420"
 _RETRIED = frozenset({429, 500, 502, 503, 504, 509})
+_ACCOUNT = (SignInExpiredError, MfaRequiredError, WrongAudienceError, MissingRoleError)
+"""Refusals of the account, not of one request."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 T = TypeVar("T")
@@ -52,9 +54,13 @@ _log = get_logger(__name__)
 
 
 class TokenSource(Protocol):
-    """Where the bearer token comes from; ``force`` asks for a new one because the last was refused."""
+    """Where the bearer token comes from; ``force`` asks for a new one because the last was refused.
+
+    ``refused`` hears why the service turned the account away, so that whoever asks about the sign-in is told.
+    """
 
     def token(self, *, force: bool = False) -> str: ...
+    def refused(self, error: HunterError) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +255,10 @@ class PartnerCenterClient:
             # One refresh, then it is a person's turn: a storm of 401s locks accounts.
             response = self._ask(method, url, self._tokens.token(force=True), **request)
         if response.status_code >= 300:
-            raise _refusal(response)
+            error = _refusal(response)
+            if method == "GET" and isinstance(error, _ACCOUNT):
+                self._tokens.refused(error)
+            raise error
         return response
 
     def _ask(self, method: str, url: str, token: str, **request: Any) -> requests.Response:

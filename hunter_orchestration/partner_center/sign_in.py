@@ -201,12 +201,16 @@ class Tokens:
             self._application = None
             raise _unreachable(error) from None
         except PermanentError as error:
-            write_state(self._settings, problem=error.message)
+            self.refused(error)
             raise
         token = str(answer["access_token"])
         self._held = (token, time.monotonic() + max(0, int(answer.get("expires_in", 0)) - _MARGIN))
         _note_use(self._settings, self._method, answer)
         return token
+
+    def refused(self, error: HunterError) -> None:
+        """Remember why the service turned the account away; the next token it takes forgets that."""
+        write_state(self._settings, problem=str(error))
 
     def _acquire(self, force: bool) -> Mapping[str, Any]:
         if self._application is None:

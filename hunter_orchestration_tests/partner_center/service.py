@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from hunter_orchestration.errors import HunterError
 from hunter_orchestration.settings import Settings
 
 COLLECTION = "/v1.0/engagements/referrals"
@@ -205,6 +206,7 @@ class Bearer:
     def __init__(self, *tokens: str) -> None:
         self.left = list(tokens) or ["good"]
         self.forced = 0
+        self.told: list[str] = []
 
     def token(self, *, force: bool = False) -> str:
         if force:
@@ -212,6 +214,9 @@ class Bearer:
             if len(self.left) > 1:
                 self.left.pop(0)
         return self.left[0]
+
+    def refused(self, error: HunterError) -> None:
+        self.told.append(str(error))
 
 
 def settings_for(service: Service, **changes: Any) -> Settings:

@@ -212,14 +212,21 @@ def test_an_entra_id_that_fails_on_its_own_side_is_away_for_now(sandbox: Running
 
 def test_a_sign_in_without_second_factor_is_told(sandbox: RunningSandbox, tmp_path: Path) -> None:
     sandbox.configure("partner_center", mfa=True)
+    settings = unattended(sandbox, tmp_path, mfa=False)
     with pytest.raises(MfaRequiredError, match="900421"):
-        client_of(unattended(sandbox, tmp_path, mfa=False)).newest_change()
+        client_of(settings).newest_change()
+    status = sign_in.sign_in_status(settings)
+    assert not status.signed_in
+    assert "complete the second factor" in (status.problem or "")
+    assert client_of(unattended(sandbox, tmp_path)).newest_change()
+    assert sign_in.sign_in_status(settings).problem is None
 
 
 def test_an_application_alone_lacks_the_role(sandbox: RunningSandbox, tmp_path: Path) -> None:
     settings = settings_of(sandbox, tmp_path, client_secret=SecretStr(sandbox.client_secret))
     with pytest.raises(MissingRoleError, match="Referrals Admin"):
         client_of(settings).newest_change()
+    assert "Referrals Admin" in (sign_in.sign_in_status(settings).problem or "")
 
 
 def certificate_file(folder: Path, name: str = "app.pem", *, key_first: bool = True) -> tuple[Path, str]:
