@@ -91,6 +91,14 @@ def machine(box: RunningSandbox, empty: Path) -> type[RuleBasedStateMachine]:
             self.world.check()
 
         @precondition(lambda self: self.pushed)
+        @rule()
+        def reconcile(self) -> None:
+            self.world.reconcile(mend=True)
+            counts = self.world.reconcile().counts
+            assert counts["matching"] == counts["claimed"]
+            self.world.check(fresh=False)
+
+        @precondition(lambda self: self.pushed)
         @rule(table=st.sampled_from(sorted(_COLUMNS)), column=st.integers(0, 2), number=st.integers(0, 3))
         def edit(self, table: str, column: int, number: int) -> None:
             row = self.one(table, number)
