@@ -109,7 +109,7 @@ def changes_of(new: Scan, old: Scan | None, old_mx: str | None, at: datetime) ->
     if new["spf_state"] != "unknown" and old["spf_state"] != "unknown":
         pairs.append(("spf", _spf_text(old), _spf_text(new)))
     if new["dmarc_state"] != "unknown" and old["dmarc_state"] != "unknown":
-        pairs.append(("dmarc", old["dmarc_policy"] or old["dmarc_state"], new["dmarc_policy"] or new["dmarc_state"]))
+        pairs.append(("dmarc", _dmarc_text(old), _dmarc_text(new)))
     if new["dkim_found"] is not None and old["dkim_found"] is not None:
         pairs.append(("dkim", _found(old["dkim_found"]), _found(new["dkim_found"])))
     if new["tenant_name"] and old["tenant_name"]:
@@ -128,6 +128,12 @@ def mx_text(findings: Findings) -> str | None:
 
 def _spf_text(scan: Scan) -> str:
     return f"{scan['spf_state']} {scan['spf_all'] or ''}".strip()
+
+
+def _dmarc_text(scan: Scan) -> str:
+    """The policy, or why there is none. No record is not the policy "none"."""
+    state = "absent" if scan["dmarc_state"] == "none" else str(scan["dmarc_state"])
+    return scan["dmarc_policy"] or state
 
 
 def _found(value: bool) -> str:

@@ -9,7 +9,15 @@ from typing import Any, TypeVar
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.scoring.rules import rules_in_force
 from hunter_orchestration.scoring.situation import Situation, situation
-from hunter_orchestration.scoring.templates import Conditions, Language, Line, Sources, Templates, sources_in_force
+from hunter_orchestration.scoring.templates import (
+    ChangeKind,
+    Conditions,
+    Language,
+    Line,
+    Sources,
+    Templates,
+    sources_in_force,
+)
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store.work import utc_now
 
@@ -101,10 +109,21 @@ def _text(row: Line, lead: Situation, templates: Templates, lang: Language) -> s
     values = dict(lead.values)
     for kind in row.changes or ():
         if kind in lead.changes:
-            old, new = lead.changes[kind]
+            old, new = (_value(kind, value, templates, lang) for value in lead.changes[kind])
             values |= {"changed": templates.change_kinds[kind].said(lang), "old": old, "new": new}
             break
     return row.said(lang).format(**values)
+
+
+def _value(kind: ChangeKind, value: str, templates: Templates, lang: Language) -> str:
+    """A value of a change in words: ``valid -all`` as "valid (-all)", a provider by its name."""
+    if kind == "provider" and value in templates.providers:
+        return templates.providers[value].name.said(lang)
+    words = templates.change_values.get("any", {}) | templates.change_values.get(kind, {})
+    state, _, rest = value.partition(" ")
+    if state not in words:
+        return value
+    return words[state].said(lang) + (f" ({rest})" if rest else "")
 
 
 def _offer(sources: Sources, lead: Situation, lang: Language) -> dict[str, Any]:

@@ -180,6 +180,7 @@ class Templates(_Strict):
     named_on: Words
     headings: dict[str, Words]
     change_kinds: dict[ChangeKind, Words]
+    change_values: dict[ChangeKind | Literal["any"], dict[str, Words]] = Field(default_factory=dict)
     opening: tuple[Line, ...]
     why_segment: tuple[Line, ...]
     why_provider: tuple[Line, ...]

@@ -127,7 +127,7 @@ def test_a_change_is_kept_and_scoring_is_told_only_then(store: Store) -> None:
     with store.read() as connection:
         changes = {row["kind"]: (row["old"], row["new"]) for row in scans.changes(connection, "a.example")}
     assert changes["provider"] == ("Google", "M365")
-    assert changes["dmarc"] == ("none", "reject")
+    assert changes["dmarc"] == ("absent", "reject")
     assert changes["mx"] == ("aspmx.l.google.com", "a-example.mail.protection.outlook.com")
 
 

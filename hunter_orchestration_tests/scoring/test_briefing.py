@@ -288,3 +288,23 @@ def test_dates_amounts_and_spans_are_written_as_each_language_does() -> None:
 )
 def test_the_least_number_of_employees_is_read_from_a_stated_size(size: str | None, least: int | None) -> None:
     assert _employees(size) == least
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "english", "turkish"),
+    [
+        ("dmarc", "absent", "none", "DMARC, from no record to reports only (p=none).",
+         "DMARC; önce: kayıt yok, şimdi: yalnızca rapor (p=none)."),
+        ("spf", "none", "valid -all", "SPF, from no record to valid (-all).",
+         "SPF; önce: kayıt yok, şimdi: geçerli (-all)."),
+        ("provider", "Local", "M365", "mail provider, from a server of their own to Microsoft 365.",
+         "e-posta sağlayıcısı; önce: kendi sunucusu, şimdi: Microsoft 365."),
+        ("gateway", None, "Mimecast", "mail gateway, from none to Mimecast.",
+         "e-posta ağ geçidi; önce: yok, şimdi: Mimecast."),
+    ],
+)  # fmt: skip
+def test_what_changed_is_told_in_words(kind: str, old: str | None, new: str, english: str, turkish: str) -> None:
+    facts = facts_of(company_row("firma.example"), scan_row("firma.example"))
+    facts["scan_changes"] = [{"kind": kind, "old": old, "new": new, "at": TUESDAY - timedelta(days=2)}]
+    assert said(facts, "en")["security"]["summary"].endswith(english)
+    assert said(facts, "tr")["security"]["summary"].endswith(turkish)
