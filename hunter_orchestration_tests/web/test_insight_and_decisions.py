@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.tables.operations import events
+from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration_tests.web import seeding
 from hunter_orchestration_tests.web.conftest import ClientFactory
 from hunter_orchestration_tests.web.engine import Engine
@@ -139,6 +140,18 @@ def test_write_back_is_off_unless_switched_on_and_only_allows_what_the_state_all
     assert "win" not in allowed
     won = client.post(f"/api/v1/referrals/{REFERRAL}/actions", json={"action": "win"})
     assert (won.status_code, won.json()["code"]) == (409, "not_allowed_now")
+
+
+def test_a_win_may_correct_the_value_and_nothing_else_does(client_for: ClientFactory, furnished: Store) -> None:
+    with furnished.write() as connection:
+        connection.execute(referrals.update().where(referrals.c.id == REFERRAL).values(status="Active"))
+    client = client_for(furnished, partner_center_write_back=True)
+    told = client.post(f"/api/v1/referrals/{REFERRAL}/actions", json={"action": "win", "deal_value": 1250.5})
+    # Understood and allowed; it is the sign-in that is missing here.
+    assert (told.status_code, told.json()["code"]) == (409, "refused")
+    assert "signed in to Partner Center" in told.json()["detail"]
+    for wrong in ({"action": "lose", "deal_value": 1}, {"action": "win", "deal_value": -1}):
+        assert client.post(f"/api/v1/referrals/{REFERRAL}/actions", json=wrong).status_code == 422
 
 
 def test_a_file_is_uploaded_looked_at_and_started(client_for: ClientFactory, store: Store, engine: Engine) -> None:

@@ -444,6 +444,8 @@ export interface paths {
         /**
          * Accept, decline, win or lose a referral
          * @description Tell Partner Center. Only while HUNTER_PARTNER_CENTER_WRITE_BACK is on, and only what its state allows.
+         *
+         *     A win may correct the deal's value, which is told first: a closed referral takes no other.
          */
         post: operations["post_referrals_referral_id_actions"];
         delete?: never;
@@ -1304,6 +1306,11 @@ export interface components {
             action: "accept" | "decline" | "win" | "lose";
             /** Reason */
             reason?: string | null;
+            /**
+             * Deal Value
+             * @description Won at this value, in its currency.
+             */
+            deal_value?: number | string | null;
         };
         /**
          * Added

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -77,7 +78,10 @@ def act(
     body: ActionBody,
     key: IdempotencyKey = None,
 ) -> models.ReferralDetail:
-    """Tell Partner Center. Only while HUNTER_PARTNER_CENTER_WRITE_BACK is on, and only what its state allows."""
+    """Tell Partner Center. Only while HUNTER_PARTNER_CENTER_WRITE_BACK is on, and only what its state allows.
+
+    A win may correct the deal's value, which is told first: a closed referral takes no other.
+    """
     if not hunter.settings.partner_center_write_back:
         raise flag_off("Writing back to Partner Center", "HUNTER_PARTNER_CENTER_WRITE_BACK")
     row = _existing(hunter, referral_id)
@@ -92,16 +96,11 @@ def act(
 
     def tell() -> dict[str, Any]:
         speaker = client.PartnerCenterClient(hunter.settings, sign_in.Tokens(hunter.settings))
-        write_back.act(
-            hunter.store,
-            speaker,
-            hunter.settings,
-            row["id"],
-            body.action,
-            requested_by=person.id,
-            reason=body.reason,
-        )
+        ask = partial(write_back.act, hunter.store, speaker, hunter.settings, row["id"], requested_by=person.id)
+        if body.deal_value is not None and body.deal_value != row["deal_value"]:
+            ask(action="deal_value", deal_value=body.deal_value)
+        ask(action=body.action, reason=body.reason)
         return _after(hunter, row["id"]).model_dump(mode="json")
 
-    answer = once(hunter, person, key, request, body.model_dump(), response, tell)
+    answer = once(hunter, person, key, request, body.model_dump(mode="json"), response, tell)
     return models.ReferralDetail.model_validate(answer)

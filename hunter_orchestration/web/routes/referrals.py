@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from hunter_orchestration.store import Connection, referral_queries
 from hunter_orchestration.store.work import utc_now
@@ -74,6 +74,15 @@ class ActionBody(Asked):
 
     action: Literal["accept", "decline", "win", "lose"]
     reason: Line | None = None
+    deal_value: Decimal | None = Field(
+        default=None, ge=0, max_digits=15, decimal_places=2, description="Won at this value, in its currency."
+    )
+
+    @model_validator(mode="after")
+    def _value_of_a_win(self) -> ActionBody:
+        if self.deal_value is not None and self.action != "win":
+            raise ValueError("deal_value goes with win alone")
+        return self
 
 
 class Suggestion(BaseModel):

@@ -7,6 +7,7 @@ import { openDialog, plain } from "../overlays.js";
 import { may } from "../status.js";
 import { toast } from "../toasts.js";
 import * as words from "../words.js";
+import { crmDeeds } from "./crm_deeds.js";
 import { changesTable, deedButton, section, shown } from "./pieces.js";
 
 /** @typedef {import("../api-types").LeadDetail} LeadDetail */
@@ -67,7 +68,7 @@ export function recordParts(record, after) {
         { class: record.state === "deferred" ? "issue warn" : "issue" },
         record.error ? h("p", null, record.error) : null,
         record.fix ? h("p", { class: "muted" }, word(`crm_fix.${record.fix}`, record.fix)) : null,
-        may("act") && record.state !== "deferred"
+        may("act") && record.state === "rejected"
           ? h(
               "div",
               { class: "row-of" },
@@ -86,6 +87,7 @@ export function recordParts(record, after) {
     );
   }
   if (record.state === "conflict") found.push(conflictForm(record, after));
+  found.push(crmDeeds(record, after));
   return found.filter((one) => one !== null);
 }
 

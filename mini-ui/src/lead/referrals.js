@@ -100,8 +100,7 @@ function actionRow(referral, after) {
  */
 function ask(referral, action, after) {
   const reason = h("textarea", { class: "input", maxlength: 300, required: action === "decline" || action === "lose" });
-  const value = h("input", { class: "input", type: "number", min: 0, step: "any", inputmode: "decimal", value: referral.deal_value ?? "" });
-  const currency = h("input", { class: "input", pattern: "[A-Za-z]{3}", maxlength: 3, value: referral.currency ?? "" });
+  const value = h("input", { class: "input", type: "number", min: 0, step: "0.01", inputmode: "decimal", value: referral.deal_value ?? "" });
   const needsReason = action === "decline" || action === "lose";
   confirmDialog({
     title: t("action.ask", { action: word(`action.${action}`, action), company: referral.company_name || referral.name }),
@@ -109,7 +108,7 @@ function ask(referral, action, after) {
       "div",
       { class: "stack" },
       h("p", { class: "muted" }, word(`action.${action}.what`, "")),
-      action === "win" ? h("div", { class: "what-if" }, h("label", { class: "field" }, h("span", { class: "label" }, t("column.deal")), value), h("label", { class: "field" }, h("span", { class: "label" }, t("field.currency")), currency)) : null,
+      action === "win" ? h("label", { class: "field" }, h("span", { class: "label" }, referral.currency ? t("with_detail", { what: t("column.deal"), detail: referral.currency }) : t("column.deal")), value) : null,
       needsReason ? h("label", { class: "field" }, h("span", { class: "label" }, t("field.reason")), reason) : null,
     ),
     deed: word(`action.${action}`, action),
@@ -118,7 +117,7 @@ function ask(referral, action, after) {
       /** @type {Record<string, string | number>} */
       const body = { action };
       if (needsReason) body.reason = reason.value.trim();
-      if (action === "win" && value.value) Object.assign(body, { deal_value: Number(value.value), ...(currency.value ? { currency: currency.value.toUpperCase() } : {}) });
+      if (action === "win" && value.value) body.deal_value = Number(value.value);
       await change("POST", `/referrals/${encodeURIComponent(referral.id)}/actions`, body);
       toast(t("action.done", { action: word(`action.${action}`, action) }), { tone: "good" });
       after();
