@@ -66,7 +66,7 @@ export function referralFacts(referral, after, linked = false) {
         : null,
     ),
     ...(referral.actions ?? []).slice(0, 3).map((one) =>
-      h("p", { class: one.state === "failed" || one.state === "rejected" ? "bad small" : "muted small" }, `${word(`action.${one.action}`, one.action)}: ${word(`action_state.${one.state}`, one.state)}${one.detail ? ` · ${one.detail}` : ""} · ${words.who(one.requested_by)}`),
+      h("p", { class: ["failed", "refused", "rejected"].includes(one.state) ? "bad small" : "muted small" }, `${word(`action.${one.action}`, one.action)}: ${word(`action_state.${one.state}`, one.state)}${one.detail ? ` · ${one.detail}` : ""} · ${words.who(one.requested_by)}`),
     ),
   ].filter((one) => one !== null);
 }
