@@ -139,7 +139,7 @@ def building(store: Store, count: int) -> dict[str, Any]:
     after = 0
     for _ in range(NAIVE):
         with store.write() as connection:
-            (row,) = company_evidence.pending_records(connection, after, 1)
+            (row,) = company_evidence.waiting_records(connection, "api", after, 1)
             stage.take_records(connection, StageResult(), [row])
         after = row["id"]
     naive = per_second(NAIVE, started)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from hunter_orchestration.companies import deriving
@@ -122,18 +123,25 @@ def _count(connection: Connection, result: StageResult, rebuilt: deriving.Rebuil
 
 
 def _records(store: Store, result: StageResult, window: Window | None, progress: Progress | None) -> None:
-    after = 0
-    while True:
-        with store.write() as connection:
-            companies.lock_writers(connection)
-            rows = company_evidence.pending_records(connection, after, _CHUNK, window)
-            if rows:
-                take_records(connection, result, rows)
-        if progress is not None and rows:
-            progress(result.counts["picked"], None)
-        if len(rows) < _CHUNK:
-            return
-        after = rows[-1]["id"]
+    # One source at a time: the index of what waits leads by source, and keys of two sources never meet.
+    reads: list[Callable[..., Sequence[Mapping[Any, Any]]]] = [
+        partial(company_evidence.waiting_records, source=source) for source in company_evidence.RECORD_SOURCES
+    ]
+    if window is not None:
+        reads = [partial(company_evidence.records_in, window=window)]
+    for read in reads:
+        after = 0
+        while True:
+            with store.write() as connection:
+                companies.lock_writers(connection)
+                rows = read(connection, after_id=after, limit=_CHUNK)
+                if rows:
+                    take_records(connection, result, rows)
+            if progress is not None and rows:
+                progress(result.counts["picked"], None)
+            if len(rows) < _CHUNK:
+                break
+            after = rows[-1]["id"]
 
 
 def take_records(connection: Connection, result: StageResult, rows: Sequence[Mapping[Any, Any]]) -> None:

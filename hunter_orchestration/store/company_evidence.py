@@ -16,6 +16,8 @@ from hunter_orchestration.store.work import Window
 
 _CHUNK = 1000
 PARTNER_CENTER = "partnercenter"
+RECORD_SOURCES = ("import", "api", "webhook")
+"""Where records of companies come from besides Partner Center: files, the API, signed forms."""
 
 _DECIDED = ("domain", "domain_source", "domain_rejected", "company_domain", "linked_by")
 _TO_DECIDE = (
@@ -129,15 +131,22 @@ def unlinked(
     return connection.execute(query).mappings().all()
 
 
-def pending_records(
-    connection: Connection, after_id: int, limit: int = _CHUNK, window: Window | None = None
-) -> Sequence[RowMapping]:
-    """Records of files, the API and forms that were not read yet; with a window, those received in it."""
-    query = select(raw_leads).where(raw_leads.c.source != PARTNER_CENTER, raw_leads.c.id > after_id)
-    if window is None:
-        query = query.where(raw_leads.c.processed_at.is_(None))
-    else:
-        query = query.where(raw_leads.c.seen_at >= window.start, raw_leads.c.seen_at < window.end)
+def waiting_records(connection: Connection, source: str, after_id: int, limit: int = _CHUNK) -> Sequence[RowMapping]:
+    """Records of one source besides Partner Center that were not read yet, in the order they came."""
+    query = select(raw_leads).where(
+        raw_leads.c.source == source, raw_leads.c.processed_at.is_(None), raw_leads.c.id > after_id
+    )
+    return connection.execute(query.order_by(raw_leads.c.id).limit(limit)).mappings().all()
+
+
+def records_in(connection: Connection, window: Window, after_id: int, limit: int = _CHUNK) -> Sequence[RowMapping]:
+    """Records of all other sources that were received in a window, read before or not."""
+    query = select(raw_leads).where(
+        raw_leads.c.source.in_(RECORD_SOURCES),
+        raw_leads.c.id > after_id,
+        raw_leads.c.seen_at >= window.start,
+        raw_leads.c.seen_at < window.end,
+    )
     return connection.execute(query.order_by(raw_leads.c.id).limit(limit)).mappings().all()
 
 
