@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
+from hunter_orchestration.companies import stage as companies_stage
 from hunter_orchestration.errors import TransientError
 from hunter_orchestration.partner_center.client import PartnerCenterClient
 from hunter_orchestration.partner_center.ingestion import LEASE, SCOPE, SOURCE, changed_since_watermark, fetch
@@ -128,6 +130,39 @@ def test_k_changes_cost_pages_of_k_whatever_is_stored(
     assert fetched.facts["requests"] == 2
     assert fetched.counts == {"fetched": 31, "stored": 30, "unchanged": 1, "quarantined": 0}
     assert taken.counts["picked"] == 30
+
+
+def test_a_tick_reads_no_table_from_end_to_end(
+    sqlite_store: Store, service: Service, client: PartnerCenterClient
+) -> None:
+    service.put(*(referral(number) for number in range(40)))
+    sync(sqlite_store, client)
+    companies_stage.run(sqlite_store)
+    asked: dict[str, Any] = {}
+
+    @event.listens_for(sqlite_store.engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
+        if statement.split(None, 1)[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+            asked.setdefault(statement, values[0] if many else values)
+
+    service.put(referral(3, updated=EPOCH + timedelta(days=1), name="changed"))
+    assert changed_since_watermark(sqlite_store, client).run
+    sync(sqlite_store, client)
+    companies_stage.run(sqlite_store)
+    with sqlite_store.read() as connection:
+        plans = {
+            statement: [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+            for statement, values in list(asked.items())
+        }
+    whole = [
+        statement
+        for statement, plan in plans.items()
+        for step in plan
+        if (step.startswith("SCAN ") and "ROW" not in step) or "(rowid>?)" in step
+    ]
+    # The list of what was erased on request is short, and read once a transaction.
+    assert [statement for statement in whole if "FROM suppressions" not in statement] == []
+    assert len(plans) > 20
 
 
 def test_6000_referrals_with_one_timestamp_all_arrive(
