@@ -124,7 +124,7 @@ def test_the_files_to_fill_in_are_settings_as_they_are(
 
 def test_a_token_cache_others_can_read_is_found(tmp_path: Path) -> None:
     cache = tmp_path / "tokens.bin"
-    cache.write_bytes(b"")
+    cache.write_bytes(b"tokens")
     cache.chmod(0o644)
     (found,) = looked("sign-in", home=tmp_path)
     assert found.state == "problem"
