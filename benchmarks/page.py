@@ -101,6 +101,8 @@ def _bare(store: Store, connection: Connection) -> Iterator[None]:
         kept += rows("SELECT type, name, sql FROM sqlite_master WHERE tbl_name = 'leads' AND type = 'trigger'")
     else:
         connection.execute(text("SET LOCAL maintenance_work_mem = '512MB'"))
+        # Only rows whose commit is written down are marked as visible to all, which index-only reads live on.
+        connection.execute(text("SET LOCAL synchronous_commit = on"))
         connection.execute(text("ALTER TABLE leads DISABLE TRIGGER USER"))
         kept = rows(
             "SELECT 'index', indexname, indexdef FROM pg_indexes "
