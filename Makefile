@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ROOMS := dynamics web partner_center companies scanning scoring store sandbox
 
 .PHONY: up test test-fast lint types lock bench audit clean
 
@@ -14,7 +15,7 @@ test: $(VENV)/.dev mini-ui/node_modules/.ready
 	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.dev
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" $(ROOMS:%=hunter_orchestration_tests/%)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -192,6 +193,7 @@ def reload_mapping(path: Path | None) -> tuple[LoadedMapping, MappingError | Non
     return _last_good[key], None
 
 
+@lru_cache(maxsize=8)
 def parse_mapping(text: str, name: str) -> LoadedMapping:
     """The mapping in a text.
 

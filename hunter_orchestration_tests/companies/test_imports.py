@@ -199,6 +199,7 @@ def test_a_cell_far_outside_does_not_make_the_reader_swell(tmp_path: Path) -> No
         preview(path)
 
 
+@pytest.mark.slow
 def test_a_zip_bomb_is_refused_before_it_is_expanded(tmp_path: Path) -> None:
     path = tmp_path / "bomb.xlsx"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

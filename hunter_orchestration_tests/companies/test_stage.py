@@ -192,6 +192,7 @@ def test_a_tenants_initial_domain_is_kept_as_evidence_and_makes_no_company(store
     assert (found["tenant_name"], found["tenant_id"]) == ("contoso.onmicrosoft.com", None)
 
 
+@pytest.mark.slow
 def test_many_referrals_are_taken_in_chunks_without_loss(sqlite_store: Store) -> None:
     keep(sqlite_store, [referral(number, f"a@firma{number % 700}.com.tr") for number in range(2500)])
     counts = stage.run(sqlite_store).counts
@@ -205,6 +206,7 @@ class StoppedError(Exception):
     """A run ended in the middle."""
 
 
+@pytest.mark.slow
 def test_a_run_stopped_anywhere_and_resumed_ends_as_an_undisturbed_one(sqlite_store: Store, tmp_path: Path) -> None:
     undisturbed = Store(f"sqlite:///{tmp_path / 'other.db'}")
     upgrade(undisturbed)

@@ -176,6 +176,7 @@ def test_a_killed_push_keeps_the_next_one_waiting_for_no_longer_than_its_short_l
     assert 0 < left <= LEASE_SECONDS
 
 
+@pytest.mark.slow
 def test_a_run_that_works_for_longer_than_its_lease_keeps_it(both: World) -> None:
     token = runs.acquire_lease(both.store, LEASE, "long", 0.4)
     with beating(both.store, token, 0.4):

@@ -182,6 +182,7 @@ def _seeded(world: World, table: str) -> int:
     return sum(1 for r in world.sales.rows(table) if not r.get("hnt_externalid")) - (2 if table == "account" else 0)
 
 
+@pytest.mark.slow
 def test_one_bad_row_in_a_thousand_costs_one_row(sqlite_store, sandbox) -> None:  # type: ignore[no-untyped-def]
     world = world_in(sqlite_store, sandbox, dynamics_batch_size=1000)
     add_companies(world.store, range(1000), referral=False)

@@ -165,6 +165,7 @@ def test_a_tick_reads_no_table_from_end_to_end(
     assert len(plans) > 20
 
 
+@pytest.mark.slow
 def test_6000_referrals_with_one_timestamp_all_arrive(
     sqlite_store: Store, service: Service, client: PartnerCenterClient
 ) -> None:

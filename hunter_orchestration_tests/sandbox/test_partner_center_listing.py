@@ -24,6 +24,7 @@ def _schemas() -> list[dict[str, object]]:
     return schemas
 
 
+@pytest.mark.slow
 def test_every_referral_fits_the_contract(caller: Caller) -> None:
     rows = [row for page in caller.pages() for row in page]
     assert len(rows) > 300

@@ -50,6 +50,7 @@ def test_a_signal_ends_it_at_once_even_with_open_connections(number: signal.Sign
         assert time.monotonic() - started < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [0, 53, 80])
 def test_a_port_in_use_is_named(box: RunningSandbox, offset: int) -> None:
     taken = _base_of(box) + 80 - offset

@@ -87,6 +87,7 @@ def test_events_reach_the_receiver_and_prove_themselves(
         verifier.verify(body.replace(b"created", b"updated"), headers)
 
 
+@pytest.mark.slow
 def test_a_refused_event_is_tried_again(box: RunningSandbox, receiver: _Receiver) -> None:
     _register(box, receiver.url)
     receiver.refuse = 1

@@ -131,6 +131,7 @@ def test_a_change_is_kept_and_scoring_is_told_only_then(store: Store) -> None:
     assert changes["mx"] == ("aspmx.l.google.com", "a-example.mail.protection.outlook.com")
 
 
+@pytest.mark.slow
 def test_a_dead_resolver_fails_the_run_and_changes_nothing(store: Store) -> None:
     given_companies(store, "a.example", "b.example")
     with serving(records={"a.example": GOOGLE, "b.example": MICROSOFT}) as server:

@@ -93,6 +93,7 @@ def test_letters_the_font_lacks_leave_a_mark_and_control_characters_none() -> No
     assert "会" not in text
 
 
+@pytest.mark.slow
 def test_a_long_briefing_is_set_smaller_before_it_takes_a_second_page() -> None:
     told = printed()
     assert pages(pdf({**told, "script": told["script"] * 2})) == 1

@@ -245,6 +245,7 @@ def _until(client: TestClient, bulk_id: int, state: str) -> dict[str, Any]:
     raise AssertionError(f"the action is {found['state']}, not {state}")
 
 
+@pytest.mark.slow
 def test_a_bulk_action_over_a_filter_reports_done_and_failed(
     client_for: ClientFactory, store: Store, engine: Engine
 ) -> None:
@@ -267,6 +268,7 @@ def test_a_bulk_action_over_a_filter_reports_done_and_failed(
     assert told == ["queued", "running", "running", "done"]
 
 
+@pytest.mark.slow
 def test_a_bulk_action_can_be_cancelled_and_ends_its_run(
     client_for: ClientFactory, furnished: Store, engine: Engine
 ) -> None:

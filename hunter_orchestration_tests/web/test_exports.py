@@ -7,6 +7,7 @@ import io
 import tracemalloc
 from decimal import Decimal
 
+import pytest
 import python_calamine
 from starlette.testclient import TestClient
 
@@ -75,6 +76,7 @@ def test_unknown_columns_are_refused(client: TestClient) -> None:
     assert answer.json()["errors"][0]["field"] == "columns"
 
 
+@pytest.mark.slow
 def test_a_large_download_is_read_in_pages_and_keeps_memory_flat(sqlite_store: Store) -> None:
     put(sqlite_store, [lead(f"n{number:05}.example", f"Şirket {number % 50}") for number in range(6_000)])
 
