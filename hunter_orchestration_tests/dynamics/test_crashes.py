@@ -108,14 +108,15 @@ def test_a_record_announced_but_not_wanted_any_more_leaves_the_ledger(world: Wor
 def test_killed_in_mid_batch_only_unconfirmed_rows_go_again(sqlite_store, sandbox) -> None:  # type: ignore[no-untyped-def]
     world = world_in(sqlite_store, sandbox)
     add_companies(world.store, range(1000), referral=False)
+    world.writes()
     killed(world, "push_sent:3", "push")
     confirmed = world.states().get("synced", 0)
     assert 0 < confirmed < 1000
-    arrived = len(world.sales.keyed("account"))
-    world.writes()
-    result = world.push()
-    assert result.counts["recovered"] == arrived - confirmed
-    assert world.writes().get("account", {}) == ({"create": 1000 - arrived} if arrived < 1000 else {})
+    done = world.push().counts
+    # A batch that was under way when the process died may arrive after its death.
+    assert done["recovered"] > 0
+    assert done["recovered"] + done["created"] == 3000 - confirmed
+    assert world.writes() == {table: {"create": 1000} for table in ("account", "contact", "lead")}
     assert world.states() == {"synced": 3000}
     world.pull()
     world.check(crashes=1)
