@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, bindparam, delete, or_, select, text, update
 
+from hunter_orchestration.store import upsert
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.scans import domain_details, scan_changes, scans
-from hunter_orchestration.store.upsert import chunks, insert, upsert
+from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import Window
 
 _CHUNK = 500
@@ -127,7 +128,7 @@ def details_due(connection: Connection, now: datetime, limit: int) -> list[str]:
 
 def write_details(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store extended findings by domain and kind."""
-    upsert(connection, domain_details, rows, key=("domain", "kind"))
+    upsert.upsert(connection, domain_details, rows, key=("domain", "kind"))
 
 
 def lock_writers(connection: Connection) -> None:
@@ -148,10 +149,8 @@ def append(
     """Append scans, after taking ``is_current`` from those they supersede, and what changed."""
     for chunk in chunks(superseded, _CHUNK):
         connection.execute(update(scans).where(scans.c.id.in_(chunk)).values(is_current=False))
-    if rows:
-        connection.execute(insert(connection, scans), [dict(row) for row in rows])
-    if changed:
-        connection.execute(insert(connection, scan_changes), [dict(row) for row in changed])
+    upsert.append(connection, scans, rows)
+    upsert.append(connection, scan_changes, changed)
 
 
 def add_changes(connection: Connection, changed: Sequence[Mapping[str, Any]]) -> None:

@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from hunter_orchestration.scanning import extended, inputs_of, stage
 from hunter_orchestration.settings import Settings, load_settings
@@ -212,6 +213,27 @@ def test_workers_share_what_is_due(store: Store) -> None:
         for share in (due[:3], due[3:]):
             assert stage.scan_chunk(store, settings_for(server), share).counts["scanned"] == 3
     assert stage.due_domains(store) == []
+
+
+def test_batches_are_written_beside_the_scan_and_told_in_order(store: Store) -> None:
+    names = [f"d{number}.example" for number in range(2 * stage.COMMIT_EVERY + 7)]
+    given_companies(store, *names)
+    told: list[tuple[int, int | None]] = []
+    with serving() as server:
+        result = stage.run(store, settings_for(server), progress=lambda done, total: told.append((done, total)))
+    assert result.counts == {"picked": len(names), "scanned": len(names), "new": len(names)}
+    assert told == [(500, None), (1000, None), (1007, None), (1007, 1007)]
+    assert stage.due_domains(store) == []
+
+
+def test_a_batch_that_can_not_be_written_fails_the_run_and_stays_due(store: Store) -> None:
+    names = [f"d{number}.example" for number in range(stage.COMMIT_EVERY + 1)]
+    given_companies(store, *names)
+    with store.write() as connection:
+        connection.execute(text("ALTER TABLE leads RENAME TO elsewhere"))
+    with serving() as server, pytest.raises(DBAPIError):
+        stage.run(store, settings_for(server))
+    assert sorted(stage.due_domains(store)) == sorted(names)
 
 
 @pytest.mark.parametrize(
