@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msal
 import requests
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509 import load_pem_x509_certificate
 from requests.adapters import HTTPAdapter
 
+from hunter_orchestration import certificates
 from hunter_orchestration.dynamics.refusals import SignInError, UnreachableError
 from hunter_orchestration.settings import Settings
 
@@ -122,7 +119,7 @@ class AppTokens:
     def _credential(self) -> Any:
         settings = self._settings
         if settings.client_certificate is not None:
-            return _certificate(settings.client_certificate)
+            return certificates.credential(settings.client_certificate, SignInError)
         secret = settings.client_secret.get_secret_value()
         if not secret:
             raise SignInError(
@@ -130,27 +127,3 @@ class AppTokens:
                 "Set HUNTER_CLIENT_SECRET or HUNTER_CLIENT_CERTIFICATE.",
             )
         return secret
-
-
-def _certificate(path: Path) -> dict[str, str]:
-    """Key and certificate as MSAL takes them. It looks at the key only when a token is wanted, and at whether the two
-    belong together never, so both are done here."""
-    try:
-        pem = path.read_bytes()
-        key, certificate = load_pem_private_key(pem, password=None), load_pem_x509_certificate(pem)
-    except OSError as error:
-        raise SignInError(
-            f"The certificate file can't be read ({error.strerror}).", "Check HUNTER_CLIENT_CERTIFICATE."
-        ) from None
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise SignInError(
-            "The certificate file does not hold a certificate with its private key, unlocked, as PEM.",
-            "Check HUNTER_CLIENT_CERTIFICATE.",
-        ) from None
-    if key.public_key() != certificate.public_key():
-        raise SignInError(
-            "The private key in the certificate file is not that of its certificate.",
-            "Check HUNTER_CLIENT_CERTIFICATE.",
-        )
-    text = pem.decode("ascii", "replace")
-    return {"private_key": text, "public_certificate": text}

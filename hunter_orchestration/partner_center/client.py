@@ -6,15 +6,12 @@ configured collection. Knows nothing of the store.
 
 from __future__ import annotations
 
-import json
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
@@ -27,13 +24,20 @@ from hunter_orchestration.errors import HunterError, PermanentError, TransientEr
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.partner_center.models import format_stamp, identity
 from hunter_orchestration.partner_center.refusals import (
-    ChangedSinceReadError,
     MfaRequiredError,
     MissingRoleError,
     PagingError,
-    RefusedError,
     SignInExpiredError,
     WrongAudienceError,
+)
+from hunter_orchestration.partner_center.responses import (
+    AUDIENCE,
+    MFA,
+    code_of,
+    object_of,
+    refusal_of,
+    rows_of,
+    server_time,
 )
 from hunter_orchestration.settings import Settings
 
@@ -42,11 +46,8 @@ _TIMEOUTS = (10, 60)
 _ATTEMPTS = 6
 _LONGEST_WAIT = 120.0
 _RESTARTS = 3
-_MFA, _AUDIENCE = "900421", "900420"
-_RETRIED = frozenset({429, 500, 502, 503, 504, 509})
 _ACCOUNT = (SignInExpiredError, MfaRequiredError, WrongAudienceError, MissingRoleError)
 """Refusals of the account, not of one request."""
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 T = TypeVar("T")
 
@@ -134,7 +135,7 @@ class PartnerCenterClient:
     def newest_change(self) -> tuple[str, datetime] | None:
         """Id and stamp of the referral that changed last, in one request; ``None`` when there is none at all."""
         query = {"$select": "id,updatedDateTime", "$orderby": "updatedDateTime desc", "$top": "1"}
-        rows = _rows(self._list(self._origin + _COLLECTION, params=query)[0])
+        rows = rows_of(self._list(self._origin + _COLLECTION, params=query)[0])
         if not rows:
             return None
         referral_id, stamp = identity(rows[0])
@@ -158,12 +159,12 @@ class PartnerCenterClient:
             try:
                 while True:
                     body, headers = pending.result()
-                    rows = _rows(body)
+                    rows = rows_of(body)
                     walk.saw(rows)
                     follow = self._next(walk, body)
                     if follow is not None:
                         pending = ahead.submit(self._list, follow[0], params=follow[1])
-                    yield Page(rows, follow is None, _server_time(headers))
+                    yield Page(rows, follow is None, server_time(headers))
                     if follow is None:
                         return
             finally:
@@ -214,7 +215,7 @@ class PartnerCenterClient:
             headers["If-Match"] = etag
         url = self._url(referral_id)
         response = self._send("PATCH", url, data=orjson.dumps(list(operations)), headers=headers)
-        return self.get(referral_id)[0] if response.status_code == 204 else _object(response)
+        return self.get(referral_id)[0] if response.status_code == 204 else object_of(response)
 
     def _url(self, referral_id: str) -> str:
         return f"{self._origin}{_COLLECTION}/{quote(referral_id, safe='')}"
@@ -222,8 +223,8 @@ class PartnerCenterClient:
     def _list(self, url: str, *, params: Mapping[str, str] | None) -> tuple[dict[str, Any], Mapping[str, str]]:
         def attempt() -> tuple[dict[str, Any], Mapping[str, str]]:
             response = self._once("GET", url, params=params)
-            body = _object(response)
-            _rows(body)
+            body = object_of(response)
+            rows_of(body)
             return body, response.headers
 
         return self._retried(attempt)
@@ -231,7 +232,7 @@ class PartnerCenterClient:
     def _json(self, method: str, url: str, **request: Any) -> tuple[dict[str, Any], Mapping[str, str]]:
         def attempt() -> tuple[dict[str, Any], Mapping[str, str]]:
             response = self._once(method, url, **request)
-            return _object(response), response.headers
+            return object_of(response), response.headers
 
         return self._retried(attempt)
 
@@ -251,11 +252,11 @@ class PartnerCenterClient:
 
     def _once(self, method: str, url: str, **request: Any) -> requests.Response:
         response = self._ask(method, url, self._tokens.token(), **request)
-        if response.status_code == 401 and _code(response) not in (_MFA, _AUDIENCE):
+        if response.status_code == 401 and code_of(response) not in (MFA, AUDIENCE):
             # One refresh, then it is a person's turn: a storm of 401s locks accounts.
             response = self._ask(method, url, self._tokens.token(force=True), **request)
         if response.status_code >= 300:
-            error = _refusal(response)
+            error = refusal_of(response)
             if method == "GET" and isinstance(error, _ACCOUNT):
                 self._tokens.refused(error)
             raise error
@@ -355,99 +356,5 @@ class _Walk:
         return self.query()
 
 
-def _rows(body: Mapping[str, Any]) -> list[Any]:
-    rows = body.get("value")
-    if not isinstance(rows, list):
-        raise TransientError("Partner Center answered without a list of referrals.", "The next sync tries again.")
-    return rows
-
-
-def _object(response: requests.Response) -> dict[str, Any]:
-    """The answer's JSON object.
-
-    Raises:
-        TransientError: an HTML page, half a body, anything else: never taken for data.
-    """
-    try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        body = _mended(response.content)
-    if not isinstance(body, dict):
-        raise TransientError("Partner Center's answer is not JSON.", "The next sync tries again.")
-    return body
-
-
-def _mended(content: bytes) -> Any:
-    """JSON with half a character in some text: one bad note must not cost the rows around it."""
-    try:
-        return json.loads(_LONE_SURROGATE.sub("\ufffd", json.dumps(json.loads(content), ensure_ascii=False)))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _server_time(headers: Mapping[str, str]) -> datetime | None:
-    try:
-        return parsedate_to_datetime(headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError, TypeError):
-        return None
-
-
 def _port(scheme: str) -> int:
     return 443 if scheme == "https" else 80
-
-
-def _error(response: requests.Response) -> tuple[str, str]:
-    try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        return "", ""
-    if not isinstance(body, dict):
-        return "", ""
-    error = body.get("error")
-    inner = error if isinstance(error, dict) else body
-    return str(inner.get("code") or ""), str(inner.get("message") or inner.get("description") or "")[:300]
-
-
-def _code(response: requests.Response) -> str:
-    return _error(response)[0]
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait from a Retry-After header: seconds or an HTTP date; ``None`` when it says nothing usable."""
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-def _refusal(response: requests.Response) -> HunterError:
-    status = response.status_code
-    code, message = _error(response)
-    request_id = response.headers.get("request-id") or response.headers.get("MS-RequestId") or ""
-    said = f" {message}" if message else ""
-    if code == _MFA:
-        return MfaRequiredError()
-    if code == _AUDIENCE:
-        return WrongAudienceError()
-    if status == 401:
-        return SignInExpiredError()
-    if status == 403:
-        return MissingRoleError()
-    if status == 412:
-        return ChangedSinceReadError(urlsplit(response.url).path.rsplit("/", 1)[-1])
-    if status in _RETRIED:
-        server = _server_time(response.headers) or datetime.now(UTC)
-        return TransientError(
-            f"Partner Center answered {status}.",
-            "It is tried again by the next sync.",
-            retry_after(response.headers.get("Retry-After"), server),
-        )
-    if 300 <= status < 400:
-        return RefusedError(status, "", "it redirects elsewhere, where no token is sent", request_id)
-    return RefusedError(status, code, said.strip(), request_id)

@@ -10,17 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msal
 import requests
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509 import load_pem_x509_certificate
 from requests.adapters import HTTPAdapter
 
+from hunter_orchestration import certificates
 from hunter_orchestration.errors import HunterError, PermanentError, TransientError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.partner_center.client import checked_origin, is_loopback
@@ -149,28 +146,9 @@ def _application(settings: Settings, method: Method) -> Any:
 
 
 def _credential(settings: Settings) -> Any:
-    if settings.client_certificate:
-        return _certificate(settings.client_certificate)
+    if settings.client_certificate is not None:
+        return certificates.credential(settings.client_certificate, SignInRefusedError)
     return settings.client_secret.get_secret_value() or None
-
-
-def _certificate(path: Path) -> dict[str, str]:
-    """Key and certificate as MSAL takes them; it looks at the key only when a token is wanted, so that is done here."""
-    try:
-        pem = path.read_bytes()
-        load_pem_private_key(pem, password=None)
-        load_pem_x509_certificate(pem)
-        text = pem.decode()
-    except OSError as error:
-        raise SignInRefusedError(
-            f"The certificate file can't be read ({error.strerror}).", "Check HUNTER_CLIENT_CERTIFICATE."
-        ) from None
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise SignInRefusedError(
-            "The certificate file does not hold a certificate with its private key, unlocked, as PEM.",
-            "Check HUNTER_CLIENT_CERTIFICATE: openssl pkcs12 -in app.pfx -out app.pem -nodes makes such a file.",
-        ) from None
-    return {"private_key": text, "public_certificate": text}
 
 
 class Tokens:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hunter_orchestration.errors import PermanentError, TransientError
-from hunter_orchestration.partner_center.client import PartnerCenterClient, retry_after
+from hunter_orchestration.partner_center.client import PartnerCenterClient
 from hunter_orchestration.partner_center.refusals import (
     ChangedSinceReadError,
     MfaRequiredError,
@@ -17,6 +17,7 @@ from hunter_orchestration.partner_center.refusals import (
     SignInExpiredError,
     WrongAudienceError,
 )
+from hunter_orchestration.partner_center.responses import retry_after
 from hunter_orchestration_tests.partner_center.service import (
     COLLECTION,
     EPOCH,
