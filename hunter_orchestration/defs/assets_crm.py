@@ -6,7 +6,7 @@ import dagster as dg
 
 from hunter_orchestration.defs import checks
 from hunter_orchestration.defs.assets_insight import companies, lead_scores
-from hunter_orchestration.defs.columns import derived, described
+from hunter_orchestration.defs.columns import described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, FREQUENT, OWNER, RETRIES, run_stage, table
@@ -56,8 +56,9 @@ _accepted, _accepted_check = checks.at_most(
     check_specs=[_pushed, _synced, _accepted],
     freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
-    metadata=described(crm.crm_records)
-    | derived(wanted=[("companies", "name"), ("lead_scores", "score"), ("lead_scores", "priority")]),
+    metadata=described(
+        crm.crm_records, wanted=[("companies", "name"), ("lead_scores", "score"), ("lead_scores", "priority")]
+    ),
 )
 def dynamics_records(context: dg.AssetExecutionContext, engine: Engine, config: PushConfig) -> dg.MaterializeResult:
     """The ledger of accounts, contacts, leads and opportunities in Dynamics 365, one row a record.

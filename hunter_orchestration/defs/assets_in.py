@@ -5,14 +5,15 @@ from typing import Any
 import dagster as dg
 
 from hunter_orchestration.defs import checks
-from hunter_orchestration.defs.columns import derived, described
+from hunter_orchestration.defs.columns import described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, OWNER, RETRIES, run_stage
+from hunter_orchestration.defs.watching import waiting_imports
 from hunter_orchestration.store import page_figures, quarantine
 from hunter_orchestration.store.tables import ingestion
 from hunter_orchestration.store.tables import referrals as referral_tables
-from hunter_orchestration.store.work import Progress, utc_now
+from hunter_orchestration.store.work import Progress, StageResult, utc_now
 
 partner_center = dg.AssetSpec(
     "partner_center",
@@ -121,9 +122,13 @@ def raw_leads(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
     check_specs=[_read, _kept, _answered, _understood],
     freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
-    metadata=described(referral_tables.referrals)
-    | derived(
-        id=[("raw_leads", "external_id")], status=[("raw_leads", "payload")], deal_value=[("raw_leads", "payload")]
+    metadata=described(
+        referral_tables.referrals,
+        id=[("raw_leads", "external_id")],
+        company_name=[("raw_leads", "payload")],
+        contacts=[("raw_leads", "payload")],
+        status=[("raw_leads", "payload")],
+        deal_value=[("raw_leads", "payload")],
     ),
 )
 def referrals(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult:
@@ -149,12 +154,13 @@ def referrals(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
 
 
 class ImportConfig(dg.Config):
-    """Which uploaded file to import."""
+    """Which uploaded file to import; none named: the files of the watched folder that wait."""
 
-    import_id: int
+    import_id: int | None = None
 
 
-_imported, _imported_check = checks.adds_up("imported_leads", "rows", "stored", "unchanged", "rejected")
+_IMPORTED = ("rows", "stored", "unchanged", "rejected")
+_imported, _imported_check = checks.adds_up("imported_leads", *_IMPORTED)
 
 
 @dg.multi_asset(
@@ -176,6 +182,13 @@ def import_file(context: dg.AssetExecutionContext, engine: Engine, config: Impor
     def work(progress: Progress) -> Any:
         from hunter_orchestration.companies.imports import run
 
-        return run(engine.store, engine.settings.home, config.import_id, run_id=context.run.run_id, progress=progress)
+        chosen = waiting_imports(engine.store) if config.import_id is None else [config.import_id]
+        total = StageResult(counts=dict.fromkeys(_IMPORTED, 0))
+        for number in chosen:
+            done = run(engine.store, engine.settings.home, number, run_id=context.run.run_id, progress=progress)
+            for name, rows in done.counts.items():
+                total.add(name, rows)
+            total.facts |= done.facts
+        return total
 
     return run_stage(context, engine, "imported_leads", work, checks=[_imported_check])

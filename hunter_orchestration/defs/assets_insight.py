@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from hunter_orchestration.defs import checks
-from hunter_orchestration.defs.columns import derived, described
+from hunter_orchestration.defs.columns import described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, OWNER, RETRIES, run_stage
@@ -29,11 +29,15 @@ _placed, _placed_check = checks.adds_up(
     check_specs=[_placed],
     freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
-    metadata=described(company_tables.companies)
-    | derived(domain=[("referrals", "contacts"), ("referrals", "candidates"), ("imported_leads", "payload")],
-              name=[("referrals", "company_name"), ("imported_leads", "payload")],
-              has_open_co_sell=[("referrals", "category"), ("referrals", "status")]),
-)  # fmt: skip
+    metadata=described(
+        company_tables.companies,
+        domain=[("referrals", "contacts"), ("referrals", "candidates"), ("imported_leads", "payload")],
+        name=[("referrals", "company_name"), ("imported_leads", "payload")],
+        has_open_co_sell=[("referrals", "category"), ("referrals", "status")],
+        open_deal_value=[("referrals", "deal_value"), ("referrals", "currency")],
+        activity_at=[("referrals", "updated_at"), ("imported_leads", "seen_at")],
+    ),
+)
 def companies(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult:
     """One row a company, keyed by its registrable domain, with its people and the sum of its referrals.
 
@@ -78,7 +82,7 @@ _alive, _alive_check = checks.share(
     check_specs=[_alive],
     freshness_policy=DAILY,
     code_version="1",
-    metadata=described(scan_tables.scans) | derived(domain=[("companies", "domain")]),
+    metadata=described(scan_tables.scans, domain=[("companies", "domain")]),
 )
 def domain_scans(context: dg.AssetExecutionContext, engine: Engine, config: ScanConfig) -> dg.MaterializeResult:
     """What each company's domain tells: mail provider, gateway, SPF, DKIM, DMARC, tenant, with the evidence.
@@ -113,10 +117,13 @@ _scored, _scored_check = checks.adds_up("lead_scores", "picked", "changed", "unc
     check_specs=[_scored],
     freshness_policy=AS_REFERRALS_CHANGE,
     code_version="1",
-    metadata=described(score_tables.scores)
-    | derived(provider=[("domain_scans", "provider")], score=[("domain_scans", "findings"),
-              ("companies", "tenant_id"), ("companies", "has_open_co_sell")]),
-)  # fmt: skip
+    metadata=described(
+        score_tables.scores,
+        domain=[("companies", "domain")],
+        provider=[("domain_scans", "provider")],
+        score=[("domain_scans", "findings"), ("companies", "tenant_id"), ("companies", "has_open_co_sell")],
+    ),
+)
 def lead_scores(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult:
     """The score, segment and priority of each company, every point with its reason.
 

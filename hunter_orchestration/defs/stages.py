@@ -22,6 +22,21 @@ AS_REFERRALS_CHANGE = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=
 DAILY = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
 FREQUENT = dg.FreshnessPolicy.time_window(warn_window=timedelta(minutes=45), fail_window=timedelta(hours=3))
 
+_ROOMS = {
+    "raw_leads": "referrals",
+    "referrals": "referrals",
+    "imported_leads": "imports",
+    "companies": "leads",
+    "domain_scans": "leads",
+    "lead_scores": "leads",
+    "dynamics_records": "crm",
+    "dynamics_changes": "crm",
+    "dynamics_differences": "crm",
+}
+"""Where the page shows what an asset holds."""
+
+_TOTALS = ("picked", "fetched", "rows", "compared")
+
 Work = Callable[[Progress], StageResult]
 Check = Callable[[StageResult], dg.AssetCheckResult]
 
@@ -49,15 +64,15 @@ def run_stage(
         raise dg.Failure(description=str(error), allow_retries=passing) from error
     context.log.info(f"{kind}: " + ", ".join(f"{name} {count}" for name, count in result.counts.items()))
     return dg.MaterializeResult(
-        metadata={**_metadata(engine, result), **(metadata or {})},
+        metadata={**_metadata(engine, kind, result), **(metadata or {})},
         check_results=[check(result) for check in checks],
     )
 
 
-def _metadata(engine: Engine, result: StageResult) -> dict[str, Any]:
+def _metadata(engine: Engine, kind: str, result: StageResult) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "dagster/row_count": result.counts.get("picked", result.counts.get("fetched", 0)),
-        "page": dg.MetadataValue.url(engine.settings.page_url),
+        "dagster/row_count": next((result.counts[name] for name in _TOTALS if name in result.counts), 0),
+        "page": dg.MetadataValue.url(f"{engine.settings.page_url}/{_ROOMS.get(kind, '')}"),
     }
     shown.update({name: dg.MetadataValue.int(count) for name, count in result.counts.items()})
     for name, value in result.facts.items():

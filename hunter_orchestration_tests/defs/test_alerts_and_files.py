@@ -17,9 +17,12 @@ import pytest
 from hunter_orchestration.alerts.states import Seen
 from hunter_orchestration.alerts.targets import AlertsFileError, read_targets
 from hunter_orchestration.defs.alerts import checks_seen, runs_seen, tell
+from hunter_orchestration.defs.assets_in import import_file
+from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.defs.watching import take_files, waiting_imports
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
+from hunter_orchestration.store.migrate import upgrade
 
 
 class Inbox:
@@ -185,3 +188,22 @@ def test_dropped_files_are_taken_once_and_refused_ones_told(sqlite_store: Store,
     assert len(waiting_imports(sqlite_store)) == 1
     assert take_files(sqlite_store, settings) == []
     assert len(waiting_imports(sqlite_store)) == 1
+
+
+def test_materializing_without_a_named_file_imports_those_of_the_folder_that_wait(tmp_path: Path) -> None:
+    settings = load_settings(import_folder=tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text(f"domain;name\n{name}.example;Firma {name}\n", encoding="utf-8")
+        os.utime(tmp_path / f"{name}.csv", (time.time() - 60, time.time() - 60))
+    store = Store(settings.store_url)
+    try:
+        upgrade(store)
+        take_files(store, settings)
+        for expected in (2, 0):
+            done = dg.materialize([import_file], resources={"engine": Engine()})
+            assert done.success
+            (made,) = done.asset_materializations_for_node("import_file")
+            assert made.metadata["rows"].value == expected
+            assert waiting_imports(store) == []
+    finally:
+        store.close()

@@ -98,7 +98,8 @@ def test_referrals_become_companies_are_scanned_scored_and_pushed(
     assert ("referrals", "new_referrals_answered") in evaluations
     materialized = [event for event in run.get_asset_materialization_events() if event.asset_key.path == ["raw_leads"]]
     metadata = materialized[0].materialization.metadata
-    assert metadata["fetched"].value == len(connected.referrals())
+    assert metadata["fetched"].value == metadata["dagster/row_count"].value == len(connected.referrals())
+    assert metadata["page"].value == f"{load_settings().page_url}/referrals"
     scored = [event for event in run.get_asset_materialization_events() if event.asset_key.path == ["lead_scores"]]
     assert "| domain |" in scored[0].materialization.metadata["sample"].value
 

@@ -39,6 +39,41 @@ def test_every_table_shows_its_columns_its_name_and_where_its_code_is() -> None:
             assert "dagster/code_references" in node.metadata, node.key
 
 
+def test_every_column_is_described_and_typed_in_words_of_a_database() -> None:
+    known = {"integer", "float", "text", "boolean", "json", "timestamp", "decimal"}
+    for node in build_defs(load_settings()).resolve_asset_graph().asset_nodes:
+        for column in getattr(node.metadata.get("dagster/column_schema"), "columns", ()):
+            assert column.description, (node.key, column.name)
+            assert column.type in known, (node.key, column.name)
+
+
+def test_a_part_of_a_key_is_not_called_unique() -> None:
+    node = build_defs(load_settings()).resolve_asset_graph().get(dg.AssetKey("dynamics_records"))
+    unique = [column.name for column in node.metadata["dagster/column_schema"].columns if column.constraints.unique]
+    assert unique == []
+
+
+def test_column_lineage_names_columns_that_are_there() -> None:
+    nodes = {node.key: node for node in build_defs(load_settings()).resolve_asset_graph().asset_nodes}
+    columns = {
+        key: {column.name: column.description for column in node.metadata["dagster/column_schema"].columns}
+        for key, node in nodes.items()
+        if "dagster/column_schema" in node.metadata
+    }
+    traced = {key for key, node in nodes.items() if "dagster/column_lineage" in node.metadata}
+    assert {key.to_user_string() for key in traced} >= CHAIN - {"raw_leads"}
+    for key in traced:
+        for name, sources in nodes[key].metadata["dagster/column_lineage"].deps_by_column.items():
+            assert name in columns[key], (key, name)
+            for source in sources:
+                assert source.asset_key in nodes[key].parent_keys, (key, source)
+                assert source.column_name in columns[source.asset_key], (key, source)
+                told = {
+                    column.name: column.description for column in nodes[key].metadata["dagster/column_schema"].columns
+                }
+                assert f"{source.asset_key.to_user_string()}.{source.column_name}" in told[name], (key, name)
+
+
 def test_every_stage_has_a_freshness_policy_and_a_check() -> None:
     graph = build_defs(load_settings()).resolve_asset_graph()
     checked = {key.asset_key.to_user_string() for key in graph.asset_check_keys}
