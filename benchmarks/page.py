@@ -36,7 +36,7 @@ from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Connection, Store, lead_queries
 from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.migrate import upgrade
-from hunter_orchestration.store.tables.leads import COUNTED
+from hunter_orchestration.store.tables.leads import COUNTED, KEPT_BY
 from hunter_orchestration.web.app import create_app
 from hunter_orchestration.web.exports import COLUMNS, csv_pieces
 from hunter_orchestration_tests.postgresql import fresh_database, running_server
@@ -111,12 +111,12 @@ def _bare(store: Store, connection: Connection) -> Iterator[None]:
     yield
     for _kind, _name, sql in kept:
         connection.exec_driver_sql(sql)
-    combination = ", ".join(f"coalesce({name}, '')" for name in COUNTED)
+    combination = ", ".join(f"coalesce({name}, '')" if name in COUNTED else name for name in KEPT_BY)
     connection.execute(text("DELETE FROM lead_counts"))
     connection.execute(
         text(
-            f"INSERT INTO lead_counts ({', '.join(COUNTED)}, leads) SELECT {combination}, count(*) FROM leads "
-            f"GROUP BY {', '.join(str(position) for position in range(1, len(COUNTED) + 1))}"
+            f"INSERT INTO lead_counts ({', '.join(KEPT_BY)}, leads) SELECT {combination}, count(*) FROM leads "
+            f"GROUP BY {', '.join(str(position) for position in range(1, len(KEPT_BY) + 1))}"
         )
     )
     if store.dialect == "sqlite":

@@ -20,6 +20,19 @@ def _wanted(wanted: LeadFilter) -> list[ColumnElement[bool]]:
     ]
 
 
+def _bounds(wanted: LeadFilter) -> list[ColumnElement[bool]]:
+    """What ``lead_counts`` can tell of the rest of the filter."""
+    c = lead_counts.c
+    found: list[ColumnElement[bool]] = []
+    if wanted.complete is not None:
+        found.append(c.complete.is_(wanted.complete))
+    if wanted.score_min is not None:
+        found.append(c.score >= wanted.score_min)
+    if wanted.score_max is not None:
+        found.append(c.score.between(0, wanted.score_max))
+    return found
+
+
 def _stored(name: str, value: str | None) -> str:
     return (NOT_SCORED if name == "priority" else "") if value is None else value
 
@@ -29,16 +42,16 @@ def _told(name: str, value: str | None) -> str | None:
 
 
 def counted(connection: Connection, wanted: LeadFilter) -> int:
-    """How many leads have these values; other parts of the filter are not looked at."""
-    query = select(func.coalesce(func.sum(lead_counts.c.leads), 0)).where(*_wanted(wanted))
+    """How many leads have these values and scores; other parts of the filter are not looked at."""
+    query = select(func.coalesce(func.sum(lead_counts.c.leads), 0)).where(*_wanted(wanted), *_bounds(wanted))
     return int(connection.execute(query).scalar_one())
 
 
 def values_of(connection: Connection, wanted: LeadFilter, name: str) -> list[str | None]:
-    """The values of a column among the leads the filter's values leave."""
+    """The values of a column among the leads the filter's values and scores leave."""
     query = (
         select(lead_counts.c[name])
-        .where(*_wanted(wanted))
+        .where(*_wanted(wanted), *_bounds(wanted))
         .group_by(lead_counts.c[name])
         .having(func.sum(lead_counts.c.leads) > 0)
     )
@@ -71,7 +84,7 @@ def facets(connection: Connection, wanted: LeadFilter) -> dict[str, list[tuple[s
 
 def _combinations(wanted: LeadFilter) -> Select[Any]:
     columns = [lead_counts.c[name] for name in COUNTED]
-    query = select(*columns, func.sum(lead_counts.c.leads)).group_by(*columns)
+    query = select(*columns, func.sum(lead_counts.c.leads)).where(*_bounds(wanted)).group_by(*columns)
     return query.where(_all_but_one(wanted)) if len(wanted.values) > 1 else query
 
 
@@ -95,7 +108,8 @@ def _sorted(pairs: Any) -> list[tuple[str | None, int]]:
 def score_histogram(connection: Connection) -> list[int]:
     """Leads by score in ten bands: 0 to 9, …, 90 to 100."""
     bands = [0] * 10
-    query = select(leads.c.score, func.count()).where(leads.c.score >= 0).group_by(leads.c.score)
+    c = lead_counts.c
+    query = select(c.score, func.sum(c.leads)).where(c.score >= 0).group_by(c.score)
     for score, number in connection.execute(query):
-        bands[min(score // 10, 9)] += number
+        bands[min(score // 10, 9)] += int(number)
     return bands

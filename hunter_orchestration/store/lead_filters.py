@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +50,7 @@ class LeadFilter:
     @property
     def counted_only(self) -> bool:
         """Whether ``lead_counts`` alone can answer how many match."""
-        return not self.words and not _others(self)
+        return not self.words and not _others(replace(self, complete=None, score_min=None, score_max=None))
 
 
 def one_of(column: ColumnElement[Any], wanted: tuple[str | None, ...], *, indexed: bool) -> ColumnElement[bool]:

@@ -1,20 +1,20 @@
 """Lists of leads: any page of any sort and filter, at a cost that follows the page and not the table.
 
 A narrow filter is read whole, sorted here and cut. A wide one is walked along an index in the order asked for: the
-order is taken apart into *streams*, each one a range of one index, which are read lazily and merged. Both ways give
-the same order, and a cursor of one continues in the other.
+order is taken apart into groups of *streams*, each one a range of one index. A group is asked in one query, which
+merges its streams, and the next one only when the page is not full yet. Both ways give the same order, and a cursor of
+one continues in the other.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cmp_to_key
 from itertools import islice
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, func, literal, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, func, literal, select, tuple_, union_all
 
 from hunter_orchestration.store.lead_counting import COUNT_LIMIT, counted, values_of
 from hunter_orchestration.store.lead_filters import (
@@ -22,7 +22,6 @@ from hunter_orchestration.store.lead_filters import (
     LeadFilter,
     conditions,
     one_of,
-    ranks_of,
     residual,
 )
 from hunter_orchestration.store.tables.leads import COUNTED, leads
@@ -193,20 +192,15 @@ def _whole(connection: Connection, domains: Sequence[str]) -> list[RowMapping]:
 def _walk(
     connection: Connection, wanted: LeadFilter, order: Order, place: _Place | None, backwards: bool, size: int
 ) -> Iterator[RowMapping]:
-    compare = order.compare if not backwards else lambda one, two: order.compare(two, one)
-
-    def in_order(one: RowMapping, two: RowMapping) -> int:
-        return compare(order.place(one), order.place(two))
-
-    key = cmp_to_key(in_order)
     groups = _streams(connection, wanted, order)
     for group in reversed(groups) if backwards else groups:
-        runs = [
-            _run(connection, part, wanted, bound, part.descending != backwards, size)
-            for part in group
-            if (bound := _bound(part, place, order, backwards)) is not None
-        ]
-        yield from runs[0] if len(runs) == 1 else heapq.merge(*runs, key=key)
+        after = place
+        while True:
+            rows = _merged(connection, group, wanted, order, after, backwards, size)
+            yield from rows
+            if len(rows) < size:
+                break
+            after = order.place(rows[-1])
 
 
 _Fixed = tuple[ColumnElement[bool], ...]
@@ -230,6 +224,11 @@ class _Stream:
     sorted_by: str | None = None
     ranks: _Ranks | None = None
 
+    @property
+    def before(self) -> ColumnElement[Any]:
+        """What the streams of one group are merged by: the rank, or the score turned round within a priority."""
+        return leads.c.rank - literal(self.value * 1000) if self.kind == "score" else leads.c.rank
+
 
 def _streams(connection: Connection, wanted: LeadFilter, order: Order) -> list[list[_Stream]]:
     """The order taken apart: groups that follow each other, each of streams to be merged."""
@@ -239,16 +238,13 @@ def _streams(connection: Connection, wanted: LeadFilter, order: Order) -> list[l
         values = list(wanted.values[name]) if name in wanted.values else values_of(connection, wanted, name)
         values.sort(key=lambda value: value or "", reverse=descending)
         values.sort(key=lambda value: value is None)
-        ranges: list[_Ranks | None] = [ranks_of(one) for one in wanted.values.get("priority", ())]
         return [
-            [
-                _Stream("value", (one_of(column, (value,), indexed=True),), by_rank, False, value, (name,), ranks=ranks)
-                for ranks in ranges or [None]
-            ]
+            [_Stream("value", (one_of(column, (value,), indexed=True),), by_rank, False, value, (name,), ranks=ranks)]
             for value in values
+            for ranks in _ranges(wanted)
         ]
     if order.sort in ("priority", "score"):
-        return [_ranked(connection, wanted, order)]
+        return _ranked(connection, wanted, order)
     if order.sort == "domain":
         return [[_Stream("domain", (), (c.domain,), descending)]]
     columns = (column, c.domain)
@@ -260,7 +256,7 @@ def _streams(connection: Connection, wanted: LeadFilter, order: Order) -> list[l
     ]
 
 
-def _ranked(connection: Connection, wanted: LeadFilter, order: Order) -> list[_Stream]:
+def _ranked(connection: Connection, wanted: LeadFilter, order: Order) -> list[list[_Stream]]:
     """Streams of the order by rank or by score, each within one value of the filter that leaves fewest leads.
 
     Within a priority the rank falls as the score grows, so the order by score is the merge of the priorities' ranges.
@@ -274,26 +270,36 @@ def _ranked(connection: Connection, wanted: LeadFilter, order: Order) -> list[_S
     if driving:
         ranges = [(one_of(leads.c[driving], (value,), indexed=True),) for value in wanted.values[driving]]
     skip = (driving, "priority")
-    numbers = [int((one or NOT_SCORED)[1]) for one in wanted.values.get("priority", _PRIORITIES)]
     if order.sort == "priority":
-        by_priority = "priority" in wanted.values or wanted.score_min is not None or wanted.score_max is not None
-        narrowed: list[_Ranks | None] = [_scores(wanted, number) for number in numbers] if by_priority else [None]
         return [
-            _Stream("rank", fixed, by_rank, order.descending, skip=skip, ranks=ranks)
-            for fixed in ranges
-            for ranks in narrowed
+            [_Stream("rank", fixed, by_rank, order.descending, skip=skip, ranks=ranks) for fixed in ranges]
+            for ranks in sorted(_ranges(wanted), reverse=order.descending, key=lambda ranks: ranks or (0, 0))
         ]
     return [
-        _Stream("score", fixed, by_rank, not order.descending, number, skip, ranks=_scores(wanted, number))
-        for fixed in ranges
-        for number in numbers
+        [
+            _Stream("score", fixed, by_rank, not order.descending, number, skip, ranks=_scores(wanted, number))
+            for fixed in ranges
+            for number in _numbers(wanted)
+        ]
     ]
+
+
+def _numbers(wanted: LeadFilter) -> list[int]:
+    """The numbers of the priorities wanted, the first first."""
+    return sorted(int((one or NOT_SCORED)[1]) for one in wanted.values.get("priority", _PRIORITIES))
+
+
+def _ranges(wanted: LeadFilter) -> list[_Ranks | None]:
+    """The ranges of ranks the filter's priorities and scores leave, the first first; one of ``None`` for any rank."""
+    if "priority" in wanted.values or wanted.score_min is not None or wanted.score_max is not None:
+        return [_scores(wanted, number) for number in _numbers(wanted)]
+    return [None]
 
 
 def _scores(wanted: LeadFilter, number: int) -> _Ranks:
     """One priority's ranks, narrowed to the scores wanted."""
     best = 100 if wanted.score_max is None else wanted.score_max
-    worst = -1 if wanted.score_min is None else wanted.score_min
+    worst = (-1 if wanted.score_max is None else 0) if wanted.score_min is None else wanted.score_min
     return number * 1000 - best, number * 1000 - worst
 
 
@@ -323,27 +329,50 @@ def _bound(part: _Stream, place: _Place | None, order: Order, backwards: bool) -
     return value, domain
 
 
-def _run(
-    connection: Connection, part: _Stream, wanted: LeadFilter, bound: _Bound, descending: bool, size: int
-) -> Iterator[RowMapping]:
-    """The rows of a stream after a bound, read in pieces of ``size``."""
-    # A search in the order of names reads nothing but its index until it has found the rows to show.
-    thin = part.sorted_by == "name_key" and wanted.words_only
-    base = (
-        select(*(part.columns if thin else leads.c))
-        .where(*part.fixed, *residual(wanted, skip=part.skip, sorted_by=part.sorted_by))
+def _merged(
+    connection: Connection,
+    group: Sequence[_Stream],
+    wanted: LeadFilter,
+    order: Order,
+    place: _Place | None,
+    backwards: bool,
+    size: int,
+) -> Sequence[RowMapping]:
+    """The first rows of a group of streams after a place."""
+    parts: list[tuple[_Stream, Select[Any]]] = []
+    for part in group:
+        bound = _bound(part, place, order, backwards)
+        within = None if bound is None else _within(part, bound, part.descending != backwards)
+        if within is not None:
+            parts.append((part, _range(part, wanted, within, part.descending != backwards, size)))
+    if not parts:
+        return ()
+    part, query = parts[0]
+    if len(parts) == 1:
+        # A search in the order of names reads nothing but its index until it has found the rows to show.
+        if part.sorted_by == "name_key" and wanted.words_only:
+            found = connection.execute(query.with_only_columns(leads.c.domain)).scalars()
+            return _whole(connection, found.all())
+        return connection.execute(query).mappings().all()
+    ranges = [query.with_only_columns(part.before.label("before"), leads.c.domain).subquery() for part, query in parts]
+    merged = union_all(*(select(one.c.before, one.c.domain) for one in ranges)).subquery()
+    ways = [column.desc() if part.descending != backwards else column.asc() for column in merged.c]
+    found = connection.execute(select(merged.c.domain).order_by(*ways).limit(size)).scalars()
+    return _whole(connection, found.all())
+
+
+def _range(
+    part: _Stream, wanted: LeadFilter, within: Sequence[ColumnElement[bool]], descending: bool, size: int
+) -> Select[Any]:
+    """The first rows of a stream."""
+    left = wanted if part.ranks is None else replace(wanted, score_min=None, score_max=None)
+    skip = part.skip if part.ranks is None else (*part.skip, "priority")
+    return (
+        select(leads)
+        .where(*part.fixed, *within, *residual(left, skip=skip, sorted_by=part.sorted_by))
         .order_by(*(column.desc() if descending else column.asc() for column in part.columns))
         .limit(size)
     )
-    while True:
-        within = _within(part, bound, descending)
-        if within is None:
-            return
-        rows = connection.execute(base.where(*within)).mappings().all()
-        yield from _whole(connection, [row["domain"] for row in rows]) if thin else rows
-        if len(rows) < size:
-            return
-        bound = tuple(rows[-1][column.name] for column in part.columns)
 
 
 def _within(part: _Stream, bound: _Bound, descending: bool) -> list[ColumnElement[bool]] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+from dataclasses import replace
 from datetime import timedelta
 from functools import cmp_to_key
 from typing import Any
@@ -25,6 +26,9 @@ FILTERS = {
     "empty value": LeadFilter(values={"country": (None, "TR"), "provider": ("M365",)}),
     "not scored": LeadFilter(values={"priority": (None, "P2")}),
     "scores": LeadFilter(score_min=20, score_max=80),
+    "low scores": LeadFilter(score_max=40),
+    "good ones of two priorities": LeadFilter(values={"priority": ("P5", "P1"), "provider": ("M365",)}, score_min=30),
+    "incomplete": LeadFilter(complete=False),
     "recent": LeadFilter(first_seen_since=NOW - timedelta(days=7)),
     "search": LeadFilter(q="insaat"),
     "search in one country": LeadFilter(q="ISIK 1", values={"country": ("TR",)}),
@@ -41,6 +45,7 @@ def _matches(row: dict[str, Any], wanted: LeadFilter) -> bool:
     return (
         all(told[name] in values for name, values in wanted.values.items())
         and all(word in row["search_text"] for word in wanted.words)
+        and (wanted.complete is None or row["complete"] == wanted.complete)
         and (wanted.score_min is None or row["score"] >= wanted.score_min)
         and (wanted.score_max is None or 0 <= row["score"] <= wanted.score_max)
         and (wanted.first_seen_since is None or row["first_seen_at"] >= wanted.first_seen_since)
@@ -102,7 +107,7 @@ def test_facets_count_what_another_choice_would_give(many: Store, name: str) -> 
         found = lead_counting.facets(connection, wanted)
     for column in COUNTED:
         values = {other: chosen for other, chosen in wanted.values.items() if other != column}
-        free = LeadFilter(wanted.q, values, None, wanted.score_min, wanted.score_max, wanted.first_seen_since)
+        free = replace(wanted, values=values)
         expected: dict[Any, int] = {}
         for row in rows:
             if _matches(row, free):
@@ -119,6 +124,29 @@ def test_counts_follow_inserts_updates_and_deletes(store: Store) -> None:
     with store.read() as connection:
         assert dict(lead_counting.facets(connection, LeadFilter())["priority"]) == {"P1": 5, "P2": 4}
         assert lead_queries.count(connection, LeadFilter()) == (9, True)
+
+
+def test_scores_and_completeness_are_counted_after_each_kind_of_write(store: Store) -> None:
+    put(store, [lead(f"a{number}.example", score=number * 10, complete=True) for number in range(10)])
+    put(store, [lead("none.example", priority="P9", score=-1, complete=False)])
+
+    def told() -> tuple[list[int], dict[str, int]]:
+        asked = {
+            "30 and more": LeadFilter(score_min=30),
+            "up to 30": LeadFilter(score_max=30),
+            "complete": LeadFilter(complete=True),
+        }
+        with store.read() as connection:
+            counts = {name: lead_queries.count(connection, wanted) for name, wanted in asked.items()}
+            assert all(exact for _, exact in counts.values())
+            return lead_counting.score_histogram(connection), {name: number for name, (number, _) in counts.items()}
+
+    assert told() == ([1] * 10, {"30 and more": 7, "up to 30": 4, "complete": 10})
+    with store.write() as connection:
+        connection.execute(table.update().where(table.c.domain >= "a8", table.c.score >= 0).values(score=100))
+        connection.execute(table.update().where(table.c.domain == "a1.example").values(complete=False))
+        connection.execute(table.delete().where(table.c.domain == "a0.example"))
+    assert told() == ([0] + [1] * 7 + [0, 2], {"30 and more": 7, "up to 30": 3, "complete": 8})
 
 
 @pytest.mark.parametrize(

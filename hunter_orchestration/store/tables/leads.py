@@ -2,7 +2,7 @@
 
 Every sort the page offers is a range read of one index that ends in the domain, and every filter value is a range of
 an index that goes on in the default order, so that any page of any list costs what it shows. ``lead_counts`` holds
-how many leads there are of each combination of filter values; triggers keep it (migration 0002).
+how many leads there are of each combination of filter values; triggers keep it (migration 0003).
 """
 
 from sqlalchemy import Boolean, Column, Computed, Index, Integer, Table, Text
@@ -99,13 +99,17 @@ COUNTED = (
     "country",
     "source",
 )
-"""Columns of ``leads`` that ``lead_counts`` counts by; an empty value is counted as the empty text."""
+"""Columns of ``leads`` whose values are told with their counts; an empty value is counted as the empty text."""
+
+KEPT_BY = (*COUNTED, "complete", "score")
+"""Columns of ``leads`` whose combinations ``lead_counts`` holds."""
 
 lead_counts = Table(
     "lead_counts",
     metadata,
     Column("id", Key, primary_key=True),
     *(Column(name, _Ordered, nullable=False) for name in COUNTED),
+    Column("complete", Boolean, nullable=False),
+    Column("score", Integer, nullable=False),
     Column("leads", Integer, nullable=False, comment="on PostgreSQL several rows of one combination add up"),
-    Index("ix_lead_counts_combination", *COUNTED),
 )
