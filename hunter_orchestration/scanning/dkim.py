@@ -14,6 +14,7 @@ from hunter_orchestration.scanning.wire import Answer
 KeyState = Literal["usable", "revoked", "broken", "absent", "unknown"]
 
 _MOST_BYTES = 16_384
+_TAGS = frozenset("vkptshng")
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SPACE = re.compile(r"\s+")
 
@@ -39,7 +40,7 @@ def parse(text: str) -> Key:
     for part in text.split(";"):
         tag, separator, value = part.partition("=")
         tag = tag.strip()
-        if not separator or not _TAG.fullmatch(tag):
+        if not separator or (tag not in _TAGS and not _TAG.fullmatch(tag)):
             if part.strip():
                 return ABSENT if not tags else Key("broken", reason="a tag without a value")
             continue

@@ -8,6 +8,7 @@ allows. The MX goes first, alone: a domain that doesn't exist or doesn't answer 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -28,7 +29,8 @@ _SENDING = ("SendGrid", "Mailgun", "Amazon")
 class Gathered:
     """Everything the lookups of one domain gave, ready to be told.
 
-    ``asked`` holds every question with its answer, in order; ``failed`` the core ones that stayed unknown.
+    ``asked`` holds every question with its answer, in order; ``failed`` the core ones that stayed unknown;
+    ``selected`` the DKIM selectors under which there is text.
     """
 
     domain: str
@@ -39,6 +41,7 @@ class Gathered:
     spf: spf.Finding = field(default_factory=lambda: spf.Finding("none"))
     dmarc: dmarc.Finding = field(default_factory=lambda: dmarc.Finding("none"))
     keys: dict[str, dkim.Key] = field(default_factory=dict)
+    selected: list[tuple[str, Answer]] = field(default_factory=list)
     dkim_absent: bool = False
     wildcard: bool = False
     tenant_name: str | None = None
@@ -95,10 +98,11 @@ def _ask(
     found: Gathered, questions: list[Question], core: bool = True
 ) -> Generator[list[Question], list[Answer], list[Answer]]:
     answers = yield questions
-    for question, answer in zip(questions, answers, strict=True):
-        found.asked.append((question, answer))
-        if core and answer.state == "unknown":
-            found.failed.append((question.name, answer.reason))
+    found.asked += zip(questions, answers, strict=True)
+    if core:
+        for question, answer in zip(questions, answers, strict=True):
+            if answer.state == "unknown":
+                found.failed.append((question.name, answer.reason))
     return answers
 
 
@@ -156,7 +160,8 @@ def _policies(
             finding.state, finding.reason = "unknown", "gave_up"
             break
     found.spf = finding
-    yield from _wildcard(found, keys_answer)
+    if len(found.selected) >= _WILDCARD_SUSPECT:
+        yield from _wildcard(found)
 
 
 def _spf_tells(found: Gathered, finding: spf.Finding, table: ProviderTable) -> None:
@@ -213,6 +218,8 @@ def _more_selectors(found: Gathered, table: ProviderTable) -> list[str]:
 def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], table: ProviderTable) -> None:
     for selector, answer in zip(selectors, answers, strict=True):
         found.keys[selector] = dkim.read(answer)
+        if answer.records:
+            found.selected.append((selector, answer))
         if answer.cnames:
             found.tenant_name = found.tenant_name or dkim.tenant_of(answer.cnames)
             service = table.match("dkim", answer.cnames[0])
@@ -224,27 +231,27 @@ def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], tab
                     found.tells.add(service, "dkim")
 
 
-def _wildcard(found: Gathered, keys_answer: Answer) -> _Sub:
-    """Many selectors with one and the same text, or text at ``_domainkey`` itself, smell of a wildcard: try a name
-    that can't exist, and if it answers alike, none of them is a key."""
-    texts: dict[bytes, int] = {}
-    for question, answer in found.asked:
-        if "._domainkey." in question.name and answer.records:
-            raw = b"\n".join(sorted(answer.records))
-            texts[raw] = texts.get(raw, 0) + 1
-    suspects = {raw for raw, count in texts.items() if count >= _WILDCARD_SUSPECT}
+def _wildcard(found: Gathered) -> _Sub:
+    """Several selectors with one and the same text smell of a wildcard: try a name that can't exist, and if it answers
+    alike, none of them is a key."""
+    texts = [(selector, _text(answer)) for selector, answer in found.selected]
+    counts = Counter(text for _, text in texts)
+    suspects = {text for text, count in counts.items() if count >= _WILDCARD_SUSPECT}
     if not suspects:
         return
     label = "hunter-" + hashlib.sha256(found.domain.encode()).hexdigest()[:12]
     answer = (yield from _ask(found, [Question(f"{label}._domainkey.{found.domain}", TXT)], core=False))[0]
-    raw = b"\n".join(sorted(answer.records))
-    if answer.state != "found" or raw not in suspects:
+    made_up = _text(answer)
+    if answer.state != "found" or made_up not in suspects:
         return
     found.wildcard = True
-    for question, selected in found.asked:
-        selector = question.name.partition(".")[0]
-        if selector in found.keys and "._domainkey." in question.name and b"\n".join(sorted(selected.records)) == raw:
+    for selector, text in texts:
+        if text == made_up:
             found.keys[selector] = dkim.ABSENT
+
+
+def _text(answer: Answer) -> bytes:
+    return b"\n".join(sorted(answer.records))
 
 
 # -- who holds the mailboxes ------------------------------------------------------------------------------------

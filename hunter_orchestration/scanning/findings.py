@@ -22,9 +22,13 @@ def told(gathered: Gathered, lookups: int, seconds: float) -> dict[str, Any]:
     dkim_unknown, wildcard, tells, provider_evidence, provider_certain, complete, unknown, scanned_at, evidence.
     """
     spf, dmarc, holder = gathered.spf, gathered.dmarc, gathered.holder
-    keys = gathered.keys
-    shown_keys = {name: key.state for name, key in keys.items() if key.state in ("usable", "revoked", "broken")}
-    silent = [name for name, key in keys.items() if key.state == "unknown"]
+    mx = mx_state(gathered)
+    there = {name: key for name, key in gathered.keys.items() if key.state not in ("absent", "unknown")}
+    zone = None
+    for _, answer in gathered.asked:
+        if answer.soa:
+            zone = answer.soa
+            break
     return {
         "domain": gathered.domain,
         "provider": holder.provider,
@@ -34,9 +38,9 @@ def told(gathered: Gathered, lookups: int, seconds: float) -> dict[str, Any]:
         "dns_host": gathered.dns_host,
         "provider_evidence": holder.evidence,
         "provider_certain": holder.certain,
-        "mx_state": mx_state(gathered),
+        "mx_state": mx,
         "mx": [list(pair) for pair in sorted(gathered.mx.records)[:MOST_RECORDS]],
-        "implicit_mx": mx_state(gathered) == "absent" and gathered.a is not None and gathered.a.state == "found",
+        "implicit_mx": mx == "absent" and gathered.a is not None and gathered.a.state == "found",
         "spf": {
             "state": spf.state,
             "all": spf.all,
@@ -58,21 +62,20 @@ def told(gathered: Gathered, lookups: int, seconds: float) -> dict[str, Any]:
             "at": dmarc.at,
             "problems": [_cut(problem) for problem in dmarc.problems[:10]],
         },
-        "dkim": shown_keys,
+        "dkim": {name: key.state for name, key in there.items()},
         "dkim_state": dkim_state(gathered),
         "dkim_keys": {
             name: {"kind": key.kind, "bits": key.bits, "testing": key.testing, "reason": key.reason}
-            for name, key in keys.items()
-            if name in shown_keys
+            for name, key in there.items()
         },
-        "dkim_unknown": silent,
+        "dkim_unknown": [name for name, key in gathered.keys.items() if key.state == "unknown"],
         "wildcard": gathered.wildcard,
         "tenant_name": gathered.tenant_name,
         "tenant_id": None,
         "tells": {name: sorted(kinds) for name, kinds in gathered.tells.by.items()},
         "a": gathered.a.records[:MOST_RECORDS] if gathered.a is not None else [],
         "ns": gathered.ns.records[:MOST_RECORDS] if gathered.ns is not None else [],
-        "zone": next((answer.soa for _, answer in gathered.asked if answer.soa), None),
+        "zone": zone,
         "complete": not gathered.failed,
         "unknown": [{"name": name, "reason": reason} for name, reason in gathered.failed[:MOST_RECORDS]],
         "lookups": lookups,
@@ -115,16 +118,15 @@ def _evidence(gathered: Gathered) -> list[dict[str, Any]]:
     for question, answer in gathered.asked:
         qtype = question.qtype
         records: list[str] = []
-        if answer.records:
-            for record in answer.records[:MOST_RECORDS]:
-                text = shown(record, qtype)
-                if len(text) > MOST_CHARACTERS or len(text) > left:
-                    text = text[: min(MOST_CHARACTERS, left)]
-                left -= len(text)
-                records.append(text)
+        for record in answer.records[:MOST_RECORDS]:
+            text = record if isinstance(record, str) else shown(record, qtype)
+            if len(text) > MOST_CHARACTERS or len(text) > left:
+                text = text[: min(MOST_CHARACTERS, left)]
+            left -= len(text)
+            records.append(text)
         entry: dict[str, Any] = {
             "name": question.name,
-            "type": TYPE_NAMES[qtype] if qtype in TYPE_NAMES else str(qtype),
+            "type": TYPE_NAMES.get(qtype) or str(qtype),
             "state": answer.state,
             "records": records,
             "ttl": answer.ttl,

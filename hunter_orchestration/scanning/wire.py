@@ -85,6 +85,13 @@ class Answer:
         self.at = 0.0
 
 
+def _end(qtype: int) -> bytes:
+    return bytes((qtype >> 8, qtype & 255, 0, 1))
+
+
+_ENDS = {qtype: _end(qtype) for qtype in TYPE_NAMES}
+
+
 def encode_name(name: str) -> bytes:
     """The wire form of an ASCII name.
 
@@ -116,8 +123,12 @@ def _encoded(name: str) -> bytes:
 
 
 def encode_question(name: str, qtype: int) -> bytes:
-    """The question section for a name and type, class IN."""
-    return encode_name(name) + bytes((qtype >> 8, qtype & 255, 0, 1))
+    """The question section for a name and type, class IN.
+
+    Raises:
+        WireError: as ``encode_name``.
+    """
+    return encode_name(name) + (_ENDS.get(qtype) or _end(qtype))
 
 
 def encode_query(message_id: int, question: bytes, *, edns: bool = True) -> bytes:
