@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Tell what a company's domain shows: who holds its mail, how well it is secured, what stayed unknown.
 
-        Without --dns, a scan that is still fresh in the store is shown again, and scans of known companies are kept.
+        Without --dns, a scan that is still fresh in the store is shown again, and what known companies show is kept.
         """
         with errors_told():
             from hunter_orchestration.settings import load_settings
@@ -107,17 +107,20 @@ def _scanned(
     from hunter_orchestration.scanning.scanner import engine_of, scan_domains
 
     told = 0
+    looked_up: dict[str, dict[str, Any]] = {}
     with engine_of(settings) as engine:
         if store is None:
             stream: Iterable[dict[str, Any]] = scan_domains(engine, domains)
         else:
-            stream = _with_store(settings, store, engine, domains, force)
+            stream = _with_store(settings, store, engine, domains, force, looked_up)
         for findings in stream:
             if extended:
                 from hunter_orchestration.scanning.extended import details_of
                 from hunter_orchestration.scanning.rows import settled
 
                 details = details_of(settings, findings)
+                if store is not None:
+                    looked_up[findings["domain"]] = details
                 tenant_id = details["tenant"]["facts"].get("tenant_id") or findings["tenant_id"]
                 findings = settled(findings, tenant_id) or findings
                 findings = findings | {"extended": details, "tenant_id": tenant_id}
@@ -130,8 +133,15 @@ def _scanned(
 
 
 def _with_store(
-    settings: Settings, store: Store, engine: Engine, domains: Iterable[str], force: bool
+    settings: Settings,
+    store: Store,
+    engine: Engine,
+    domains: Iterable[str],
+    force: bool,
+    looked_up: dict[str, dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
+    """Findings, fresh ones from the store. What the caller ``looked_up`` of a page is kept with its scans."""
+    from hunter_orchestration.scanning import extended
     from hunter_orchestration.scanning.scanner import scan_domains
     from hunter_orchestration.scanning.stage import keep, stored_fresh
     from hunter_orchestration.store.upsert import chunks
@@ -145,3 +155,6 @@ def _with_store(
             yield findings
         if batch:
             keep(store, settings, engine, batch)
+        if looked_up:
+            extended.keep(store, looked_up)
+            looked_up.clear()

@@ -89,12 +89,21 @@ def run_due(store: Store, settings: Settings, result: StageResult, progress: Pro
     run(store, settings, due, result, progress)
 
 
+def keep(store: Store, found: Mapping[str, dict[str, Detail]]) -> None:
+    """Store extended findings got outside the lane, of those domains that are scanned companies."""
+    with store.read() as connection:
+        scans = scan_queries.currents(connection, found, findings=True)
+        olds = scan_queries.details_of(connection, scans)
+    if scans:
+        _store(store, {domain: found[domain] for domain in scans}, olds, scans)
+
+
 def _stale(kinds: Mapping[str, Any], now: datetime) -> bool:
     return any(kind not in kinds or kinds[kind]["expires_at"] <= now for kind in _FRESH)
 
 
 def _store(
-    store: Store, found: dict[str, dict[str, Detail]], olds: Mapping[str, Any], scans: Mapping[str, Any]
+    store: Store, found: Mapping[str, dict[str, Detail]], olds: Mapping[str, Any], scans: Mapping[str, Any]
 ) -> None:
     now = utc_now()
     rows, changes = [], []

@@ -10,7 +10,9 @@ import typer
 from typer.testing import CliRunner
 
 from hunter_orchestration.commands import scanning
+from hunter_orchestration.store import Store, scans
 from hunter_orchestration_tests.scanning.dns_server import rcode, serving
+from hunter_orchestration_tests.scanning.test_stage import given_companies, services
 
 app = typer.Typer()
 app.callback()(lambda: None)
@@ -121,12 +123,10 @@ def test_a_silent_resolver_is_told_as_such_and_fails_the_command() -> None:
     assert f"1 of 1 domains got no answer from {address}" in done.stderr
 
 
-def test_a_fresh_scan_of_the_store_is_shown_and_force_scans_again(sqlite_store: object) -> None:
-    from hunter_orchestration_tests.scanning.test_stage import given_companies
-
-    given_companies(sqlite_store, "firma.example")  # type: ignore[arg-type]
+def test_a_fresh_scan_of_the_store_is_shown_and_force_scans_again(sqlite_store: Store) -> None:
+    given_companies(sqlite_store, "firma.example")
     with serving(records=SPF | {"firma.example": GOOGLE}) as server:
-        environment = {"HUNTER_DATABASE_URL": sqlite_store.url.render_as_string(), "HUNTER_DNS_SERVERS": server.address}  # type: ignore[attr-defined]
+        environment = {"HUNTER_DATABASE_URL": sqlite_store.url.render_as_string(), "HUNTER_DNS_SERVERS": server.address}
         first = CliRunner(env=environment).invoke(app, ["scan", "firma.example", "--json"])
         asked = len(server.asked)
         second = CliRunner(env=environment).invoke(app, ["scan", "firma.example", "--json"])
@@ -134,6 +134,28 @@ def test_a_fresh_scan_of_the_store_is_shown_and_force_scans_again(sqlite_store: 
         CliRunner(env=environment).invoke(app, ["scan", "firma.example", "--json", "--force"])
         assert len(server.asked) > asked
     assert json.loads(first.stdout)["provider"] == json.loads(second.stdout)["provider"] == "Google"
+
+
+def test_what_the_extended_set_tells_of_a_company_is_kept_and_of_a_stranger_only_shown(sqlite_store: Store) -> None:
+    given_companies(sqlite_store, "firma.example")
+    records = SPF | dict.fromkeys(("firma.example", "yabanci.example"), GOOGLE)
+    records["_mta-sts.firma.example"] = ['TXT "v=STSv1; id=1"']
+    with serving(records=records) as server, services() as base:
+        environment = {
+            "HUNTER_DATABASE_URL": sqlite_store.url.render_as_string(),
+            "HUNTER_DNS_SERVERS": server.address,
+            "HUNTER_AUTHORITY_URL": base,
+            "HUNTER_RDAP_URL": f"{base}/rdap",
+        }
+        command = ["scan", "firma.example", "yabanci.example", "--json", "--extended"]
+        done = CliRunner(env=environment).invoke(app, command)
+    assert done.exit_code == 0, done.output
+    rows = {row["domain"]: row["extended"] for row in map(json.loads, done.stdout.splitlines())}
+    with sqlite_store.read() as connection:
+        kept = scans.details_of(connection, ["firma.example", "yabanci.example"])
+    assert kept["firma.example"]["mail_transport"]["facts"]["mta_sts"] == "found"
+    assert kept["firma.example"].keys() == rows["firma.example"].keys() == rows["yabanci.example"].keys()
+    assert kept["yabanci.example"] == {}
 
 
 def test_a_resolver_that_is_no_address_is_told_in_one_line() -> None:
