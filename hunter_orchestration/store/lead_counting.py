@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from hunter_orchestration.store.lead_filters import NOT_SCORED, LeadFilter, conditions
+from hunter_orchestration.store.lead_filters import NOT_SCORED, LeadFilter, conditions, residual
 from hunter_orchestration.store.tables.leads import COUNTED, lead_counts, leads
 
 COUNT_LIMIT = 10_000
 """A search that finds more is told as "at least" this many, and its facets are those of so many."""
+
+FEW = 20_000
+"""How many leads are counted without a thought whether there is a quicker way."""
 
 
 def _wanted(wanted: LeadFilter) -> list[ColumnElement[bool]]:
@@ -47,6 +52,32 @@ def counted(connection: Connection, wanted: LeadFilter) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def count(connection: Connection, wanted: LeadFilter, *, few: int = FEW) -> tuple[int, bool]:
+    """How many leads match, and whether that is exact.
+
+    Args:
+        few: so many leads are counted without a thought whether there is a quicker way.
+    """
+    if wanted.counted_only:
+        return counted(connection, wanted), True
+    before = _fewer_before(connection, wanted, few, share=8)
+    if before is not None:
+        others = _number(connection, replace(wanted, first_seen_since=None), before)
+        return max(0, counted(connection, wanted) - others), True
+    if not wanted.words:
+        return _number(connection, wanted), True
+    query = select(leads.c.id).where(*conditions(connection, wanted)).limit(COUNT_LIMIT + 1)
+    found = int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one())
+    return min(found, COUNT_LIMIT), found <= COUNT_LIMIT
+
+
+def _number(connection: Connection, wanted: LeadFilter, *more: ColumnElement[bool]) -> int:
+    # The index by time holds the rank as well: none is better for the leads of a priority since a time.
+    by_time = replace(wanted, first_seen_since=None, values={}) == LeadFilter() and set(wanted.values) <= {"priority"}
+    held = residual(wanted, sorted_by="first_seen_at") if by_time else conditions(connection, wanted)
+    return int(connection.execute(select(func.count()).select_from(leads).where(*held, *more)).scalar_one())
+
+
 def values_of(connection: Connection, wanted: LeadFilter, name: str) -> list[str | None]:
     """The values of a column among the leads the filter's values and scores leave."""
     query = (
@@ -58,26 +89,28 @@ def values_of(connection: Connection, wanted: LeadFilter, name: str) -> list[str
     return [value or None for value in connection.execute(query).scalars()]
 
 
-def facets(connection: Connection, wanted: LeadFilter) -> dict[str, list[tuple[str | None, int]]]:
+def facets(connection: Connection, wanted: LeadFilter, *, few: int = FEW) -> dict[str, list[tuple[str | None, int]]]:
     """For each counted column, its values with how many leads have them under the rest of the filter.
 
     A column's own filter is set aside, so that a reader sees what another choice would give. Most frequent first.
     One pass over the combinations of values: one counts for a column when every other column's filter holds.
+
+    Args:
+        few: as in ``count``.
     """
     found: dict[str, dict[str, int]] = {name: defaultdict(int) for name in COUNTED}
     checks = [
         (COUNTED.index(name), {_stored(name, value) for value in values}) for name, values in wanted.values.items()
     ]
     counts = [found[name] for name in COUNTED]
-    for row in connection.execute(_combinations(wanted) if wanted.counted_only else _matching(connection, wanted)):
-        number = int(row[-1])
+    for row, number in _found(connection, wanted, few):
         failed = [position for position, values in checks if (row[position] or "") not in values]
-        if number <= 0 or len(failed) > 1:
+        if len(failed) > 1:
             continue
         for position in failed or range(len(COUNTED)):
             counts[position][row[position] or ""] += number
     return {
-        name: _sorted((_told(name, value), number) for value, number in values.items())
+        name: _sorted((_told(name, value), number) for value, number in values.items() if number > 0)
         for name, values in found.items()
     }
 
@@ -88,9 +121,53 @@ def _combinations(wanted: LeadFilter) -> Select[Any]:
     return query.where(_all_but_one(wanted)) if len(wanted.values) > 1 else query
 
 
-def _matching(connection: Connection, wanted: LeadFilter) -> Select[Any]:
+def _found(connection: Connection, wanted: LeadFilter, few: int) -> Iterator[tuple[Sequence[str | None], int]]:
+    """Combinations of values among the leads the rest of the filter leaves, with how many of them have each."""
+    if wanted.counted_only:
+        yield from _rows(connection, _combinations(wanted))
+        return
+    if connection.dialect.name == "postgresql":
+        # The planner takes every combination that could be for one that is, and would sort them on disk.
+        connection.execute(select(func.set_config("work_mem", "64MB", True)))
+    # Each of them costs a look at its row, which is much more than finding out which side is smaller.
+    before = _fewer_before(connection, wanted, few, share=2)
+    if before is None:
+        yield from _rows(connection, _matching(connection, wanted))
+        return
+    always = replace(wanted, first_seen_since=None)
+    yield from _rows(connection, _combinations(always))
+    for row, number in _rows(connection, _matching(connection, always, before)):
+        yield row, -number
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Iterator[tuple[Sequence[str | None], int]]:
+    for *values, number in connection.execute(query):
+        yield values, int(number)
+
+
+def _fewer_before(connection: Connection, wanted: LeadFilter, few: int, *, share: int) -> ColumnElement[bool] | None:
+    """Leads seen before the filter's time, when they are fewer than a share of all and ``lead_counts`` tells the rest.
+
+    They are taken from all then, which makes the difference right after a large import.
+    """
+    since = wanted.first_seen_since
+    if since is None or not replace(wanted, first_seen_since=None).counted_only:
+        return None
+    seen = leads.c.first_seen_at
+    if _reaches(connection, seen >= since, few):
+        most = max(few, counted(connection, LeadFilter()) // share)
+        return None if _reaches(connection, seen < since, most) else seen < since
+    return None
+
+
+def _reaches(connection: Connection, side: ColumnElement[bool], number: int) -> bool:
+    part = select(leads.c.first_seen_at).where(side).limit(number).subquery()
+    return int(connection.execute(select(func.count()).select_from(part)).scalar_one()) == number
+
+
+def _matching(connection: Connection, wanted: LeadFilter, *more: ColumnElement[bool]) -> Select[Any]:
     found = select(*(leads.c[name] for name in COUNTED)).where(
-        *conditions(connection, wanted, skip=tuple(wanted.values))
+        *conditions(connection, wanted, skip=tuple(wanted.values)), *more
     )
     part = (found.limit(COUNT_LIMIT) if wanted.words else found).subquery()
     return select(*part.c, func.count()).group_by(*part.c)

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cmp_to_key
 from itertools import islice
+from math import isqrt
+from operator import itemgetter
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, func, literal, select, tuple_, union_all
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, literal, select, tuple_, union_all
 
 from hunter_orchestration.store.lead_counting import COUNT_LIMIT, counted, values_of
+from hunter_orchestration.store.lead_counting import count as count
 from hunter_orchestration.store.lead_filters import (
     NOT_SCORED,
     LeadFilter,
@@ -27,7 +29,7 @@ from hunter_orchestration.store.lead_filters import (
 from hunter_orchestration.store.tables.leads import COUNTED, leads
 
 NARROW = 2000
-"""A filter that matches at most this many leads is read whole."""
+"""A filter that matches at most this many leads is read whole; a search also when a walk would meet more than that."""
 
 SORTS: Mapping[str, str] = {
     "priority": "rank",
@@ -84,6 +86,17 @@ class Order:
         # The rank falls as the score grows, so among equal scores the domains go the rank's way.
         return _sign(one[2], two[2]) * (-sign if self.sort == "score" else sign)
 
+    def arrange(self, places: list[_Place], *, backwards: bool = False) -> None:
+        """Sort places as ``compare`` does: from the least of its parts to the first, each sort keeping the last one."""
+        ascending = self.descending if self.sort == "score" else self.by_value or not self.descending
+        places.sort(key=itemgetter(2), reverse=ascending == backwards)
+        if self.by_value:
+            places.sort(key=itemgetter(1), reverse=backwards)
+        filled = [place for place in places if place[0] is not None]
+        empty = [place for place in places if place[0] is None]
+        filled.sort(key=itemgetter(0), reverse=self.descending != backwards)
+        places[:] = empty + filled if backwards else filled + empty
+
     def place(self, row: RowMapping | Mapping[str, Any]) -> _Place:
         """Where a row of ``leads`` stands."""
         return row[SORTS[self.sort]], row["rank"], row["domain"]
@@ -112,18 +125,20 @@ def page(
     *,
     after: _Place | None = None,
     before: _Place | None = None,
-    narrow: int = NARROW,
+    narrow: int | None = None,
 ) -> Page:
     """The page after (or before) a place, in order.
 
     Args:
         limit: most rows of the page.
         after: the place of the last row of the page before; ``before`` likewise of the first row of the page after.
-        narrow: a filter that matches at most this many leads is read whole.
+        narrow: a filter that matches at most this many leads is read whole; left out, what is likely to be cheaper.
     """
     total, exact = count(connection, wanted)
     backwards = before is not None
     place = before if backwards else after
+    if narrow is None:
+        narrow = _worth_reading(connection, wanted, limit) if exact and total > NARROW else NARROW
     if total <= narrow:
         rows, more = _narrow(connection, wanted, order, limit, place, backwards)
     else:
@@ -134,15 +149,15 @@ def page(
     return Page(rows, total, exact, True if backwards else more, more if backwards else place is not None)
 
 
-def count(connection: Connection, wanted: LeadFilter) -> tuple[int, bool]:
-    """How many leads match, and whether that is exact."""
-    if wanted.counted_only:
-        return counted(connection, wanted), True
-    query = select(leads.c.id).where(*conditions(connection, wanted))
+def _worth_reading(connection: Connection, wanted: LeadFilter, limit: int) -> int:
+    """How many leads of a filter are read sooner than a page of them is found by a walk.
+
+    What no index but the search's own can tell is looked for lead by lead: of n in N, a page of them is spread over
+    limit * N / n, as many as n when n is the root of limit * N. Found all in one place they may cost the whole table.
+    """
     if not wanted.words:
-        return int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()), True
-    found = connection.execute(select(func.count()).select_from(query.limit(COUNT_LIMIT + 1).subquery())).scalar_one()
-    return min(int(found), COUNT_LIMIT), found <= COUNT_LIMIT
+        return NARROW
+    return min(COUNT_LIMIT, max(NARROW, isqrt(limit * counted(connection, LeadFilter()))))
 
 
 def stream(
@@ -166,14 +181,13 @@ def stream(
 def _narrow(
     connection: Connection, wanted: LeadFilter, order: Order, limit: int, place: _Place | None, backwards: bool
 ) -> tuple[list[RowMapping], bool]:
-    names = dict.fromkeys((SORTS[order.sort], "rank", "domain"))
-    query = select(*(leads.c[name] for name in names)).where(*conditions(connection, wanted))
-    compare = order.compare if not backwards else lambda one, two: order.compare(two, one)
-    places = [order.place(row) for row in connection.execute(query).mappings()]
+    columns = (order.column.label("value"), leads.c.rank, leads.c.domain)
+    query = select(*columns).where(*conditions(connection, wanted))
+    places: list[_Place] = [(value, rank, domain) for value, rank, domain in connection.execute(query)]
     if place is not None:
-        start = place
-        places = [one for one in places if compare(one, start) > 0]
-    places.sort(key=cmp_to_key(compare))
+        sign, start = -1 if backwards else 1, place
+        places = [one for one in places if order.compare(one, start) * sign > 0]
+    order.arrange(places, backwards=backwards)
     return _whole(connection, [domain for _, _, domain in places[:limit]]), len(places) > limit
 
 

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, func, or_, select
+from sqlalchemy import Connection, RowMapping, case, func, select
 
-from hunter_orchestration.store.lead_filters import priority_range
+from hunter_orchestration.store.lead_counting import count
+from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.crm import crm_differences, crm_records
 from hunter_orchestration.store.tables.ingestion import imports, quarantine, watermarks
@@ -20,9 +21,13 @@ from hunter_orchestration.store.tables.scores import score_history
 
 
 def data_version(connection: Connection) -> str:
-    """Text that changes whenever a lead or anything the page was told of did; two index look-ups."""
-    newest = connection.execute(select(func.max(leads.c.changed_at))).scalar_one_or_none()
-    last = connection.execute(select(func.max(events.c.id))).scalar_one_or_none()
+    """Text that changes whenever a lead or anything the page was told of did; two index look-ups in one query."""
+    newest, last = connection.execute(
+        select(
+            select(func.max(leads.c.changed_at)).scalar_subquery(),
+            select(func.max(events.c.id)).scalar_subquery(),
+        )
+    ).one()
     return f"{newest.timestamp() if newest else 0}-{last or 0}"
 
 
@@ -42,9 +47,8 @@ def expiring(connection: Connection, now: datetime, days: int, end_of_today: dat
 
 def new_of_priorities(connection: Connection, priorities: Sequence[str], since: datetime) -> int:
     """Leads first seen since a time that have one of the priorities."""
-    wanted = or_(*(priority_range(priority, indexed=False) for priority in priorities))
-    query = select(func.count()).where(leads.c.first_seen_at >= since, wanted)
-    return int(connection.execute(query).scalar_one())
+    number, _exact = count(connection, LeadFilter(values={"priority": tuple(priorities)}, first_seen_since=since))
+    return number
 
 
 def open_value(connection: Connection, category: str) -> list[tuple[str, Decimal, int]]:
