@@ -66,7 +66,8 @@ def count(connection: Connection, wanted: LeadFilter, *, few: int = FEW) -> tupl
         return max(0, counted(connection, wanted) - others), True
     if not wanted.words:
         return _number(connection, wanted), True
-    query = select(leads.c.id).where(*conditions(connection, wanted)).limit(COUNT_LIMIT + 1)
+    most = COUNT_LIMIT + 1
+    query = select(leads.c.id).where(*conditions(connection, wanted, most=most)).limit(most)
     found = int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one())
     return min(found, COUNT_LIMIT), found <= COUNT_LIMIT
 
@@ -167,7 +168,7 @@ def _reaches(connection: Connection, side: ColumnElement[bool], number: int) -> 
 
 def _matching(connection: Connection, wanted: LeadFilter, *more: ColumnElement[bool]) -> Select[Any]:
     found = select(*(leads.c[name] for name in COUNTED)).where(
-        *conditions(connection, wanted, skip=tuple(wanted.values)), *more
+        *conditions(connection, wanted, skip=tuple(wanted.values), most=COUNT_LIMIT), *more
     )
     part = (found.limit(COUNT_LIMIT) if wanted.words else found).subquery()
     return select(*part.c, func.count()).group_by(*part.c)

@@ -43,6 +43,11 @@ class LeadFilter:
         return turkish.fold(self.q).replace("\x00", " ").split()[:8]
 
     @property
+    def long_words(self) -> list[str]:
+        """Those of the search words that the index by trigrams can find."""
+        return [word for word in self.words if len(word) >= _TRIGRAM]
+
+    @property
     def words_only(self) -> bool:
         """Whether there are search words and nothing else."""
         return bool(self.words) and not self.values and not _others(self)
@@ -118,14 +123,16 @@ def _begins(word: str) -> ColumnElement[bool]:
     )
 
 
-def search(connection: Connection, wanted: LeadFilter) -> list[ColumnElement[bool]]:
+def search(connection: Connection, wanted: LeadFilter, *, most: int | None = None) -> list[ColumnElement[bool]]:
     """Conditions of the search words that an index answers.
 
     Words of three letters and more are found anywhere; a search of shorter words only finds names and domains that
     begin with it, because a trigram needs three letters.
+
+    Args:
+        most: no more matches than these are needed, whichever they are.
     """
-    words = wanted.words
-    long_words = [word for word in words if len(word) >= _TRIGRAM]
+    words, long_words = wanted.words, wanted.long_words
     if not words:
         return []
     if not long_words:
@@ -138,20 +145,25 @@ def search(connection: Connection, wanted: LeadFilter) -> list[ColumnElement[boo
             .select_from(table("leads_search"))
             .where(text("leads_search MATCH :phrase").bindparams(phrase=phrase))
         )
-        conditions.append(leads.c.id.in_(found))
+        # SQLite collects every match before it looks at the first; it may only be stopped where nothing else is asked.
+        whole = wanted.words_only and len(long_words) == len(words)
+        conditions.append(leads.c.id.in_(found.limit(most) if whole else found))
         conditions += [contains(word) for word in words if len(word) < _TRIGRAM]
     else:
         conditions += [contains(word) for word in words]
     return conditions
 
 
-def conditions(connection: Connection, wanted: LeadFilter, *, skip: tuple[str, ...] = ()) -> list[ColumnElement[bool]]:
+def conditions(
+    connection: Connection, wanted: LeadFilter, *, skip: tuple[str, ...] = (), most: int | None = None
+) -> list[ColumnElement[bool]]:
     """Every condition of the filter, for a planner that is free to choose any index.
 
     Args:
         skip: columns whose condition the caller states itself.
+        most: no more matches of a search than these are needed, whichever they are.
     """
-    return [*_values(wanted, skip, indexed=True), *_others(wanted), *search(connection, wanted)]
+    return [*_values(wanted, skip, indexed=True), *_others(wanted), *search(connection, wanted, most=most)]
 
 
 def residual(

@@ -15,7 +15,7 @@ from math import isqrt
 from operator import itemgetter
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, literal, select, tuple_, union_all
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, func, literal, select, tuple_, union_all
 
 from hunter_orchestration.store.lead_counting import COUNT_LIMIT, counted, values_of
 from hunter_orchestration.store.lead_counting import count as count
@@ -134,13 +134,13 @@ def page(
         after: the place of the last row of the page before; ``before`` likewise of the first row of the page after.
         narrow: a filter that matches at most this many leads is read whole; left out, what is likely to be cheaper.
     """
-    total, exact = count(connection, wanted)
     backwards = before is not None
     place = before if backwards else after
     if narrow is None:
-        narrow = _worth_reading(connection, wanted, limit) if exact and total > NARROW else NARROW
-    if total <= narrow:
-        rows, more = _narrow(connection, wanted, order, limit, place, backwards)
+        narrow = _worth_reading(connection, wanted, limit)
+    total, exact, places = _whole_if_few(connection, wanted, order, narrow)
+    if places is not None:
+        rows, more = _cut(connection, places, order, limit, place, backwards)
     else:
         found = list(islice(_walk(connection, wanted, order, place, backwards, limit + 1), limit + 1))
         rows, more = found[:limit], len(found) > limit
@@ -165,12 +165,11 @@ def stream(
 ) -> Iterator[RowMapping]:
     """Every lead of the filter in order, read in pages, so that memory stays flat however many there are."""
     after: _Place | None = None
-    total, _ = count(connection, wanted)
+    _total, _exact, places = _whole_if_few(connection, wanted, order, narrow)
+    if places is not None:
+        yield from _cut(connection, places, order, narrow, None, False)[0]
+        return
     while True:
-        if total <= narrow:
-            rows, _more = _narrow(connection, wanted, order, narrow, after, False)
-            yield from rows
-            return
         rows = list(islice(_walk(connection, wanted, order, after, False, size), size))
         yield from rows
         if len(rows) < size:
@@ -178,12 +177,38 @@ def stream(
         after = order.place(rows[-1])
 
 
-def _narrow(
-    connection: Connection, wanted: LeadFilter, order: Order, limit: int, place: _Place | None, backwards: bool
-) -> tuple[list[RowMapping], bool]:
+def _whole_if_few(
+    connection: Connection, wanted: LeadFilter, order: Order, narrow: int
+) -> tuple[int, bool, list[_Place] | None]:
+    """How many leads match, whether that is exact, and where each stands when they are no more than ``narrow``."""
     columns = (order.column.label("value"), leads.c.rank, leads.c.domain)
-    query = select(*columns).where(*conditions(connection, wanted))
-    places: list[_Place] = [(value, rank, domain) for value, rank, domain in connection.execute(query)]
+    if not wanted.long_words:
+        total, exact = count(connection, wanted)
+        if total > narrow:
+            return total, exact, None
+        rows = connection.execute(select(*columns).where(*conditions(connection, wanted)))
+        return total, exact, [(value, rank, domain) for value, rank, domain in rows]
+    # A search by trigrams costs more than what is read of it, so it is made once for both.
+    most = COUNT_LIMIT + 1
+    found = select(*columns).where(*conditions(connection, wanted, most=most)).limit(most).cte("found")
+    number = select(func.count().label("number")).select_from(found).subquery()
+    joined = number.outerjoin(found, number.c.number <= narrow)
+    matches = connection.execute(select(number.c.number, *found.c).select_from(joined)).all()
+    total, exact = min(matches[0][0], COUNT_LIMIT), matches[0][0] <= COUNT_LIMIT
+    if matches[0][0] > narrow:
+        return total, exact, None
+    return total, exact, [(value, rank, domain) for _, value, rank, domain in matches if domain is not None]
+
+
+def _cut(
+    connection: Connection,
+    places: list[_Place],
+    order: Order,
+    limit: int,
+    place: _Place | None,
+    backwards: bool,
+) -> tuple[list[RowMapping], bool]:
+    """The rows of the first of these places after one, and whether there are more."""
     if place is not None:
         sign, start = -1 if backwards else 1, place
         places = [one for one in places if order.compare(one, start) * sign > 0]
