@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
@@ -166,7 +166,7 @@ def _local(settings: Settings) -> _Engine:
     """Dagster's instance below HUNTER_HOME, without its processes: runs execute here, one after the other."""
     import dagster as dg
 
-    from hunter_orchestration.commands.launcher import ROOT
+    from hunter_orchestration.commands.launcher import EVENT_BATCH, EVENTS_A_BATCH, settle_dagster
     from hunter_orchestration.definitions import defs
     from hunter_orchestration.defs.backfills import past_runs, run_here
     from hunter_orchestration.defs.instance import prepare
@@ -174,7 +174,8 @@ def _local(settings: Settings) -> _Engine:
     home = settings.home.absolute() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        (home / "dagster.yaml").write_bytes((Path(ROOT) / "dagster.yaml").read_bytes())
+        settle_dagster(home)
+    os.environ.setdefault(EVENT_BATCH, EVENTS_A_BATCH)
     prepare(home)
     instance = dg.DagsterInstance.from_config(str(home))
 

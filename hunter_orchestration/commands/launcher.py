@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -35,6 +34,8 @@ _CALLS_END_SECONDS = 3
 """How long the code server lets calls finish before it ends; Dagster's own choice is a minute."""
 _START_SECONDS = 120
 _SOCKET_PATH_LIMIT = 100
+EVENT_BATCH, EVENTS_A_BATCH = "DAGSTER_EVENT_BATCH_SIZE", "500"
+"""How many events of days Dagster writes at once; without it each has a transaction of its own."""
 
 
 class LaunchError(PermanentError):
@@ -69,7 +70,7 @@ def launch(settings: Settings) -> int:
     store.close()
     for folder in ("dagster", "logs", "run", "sandbox"):
         (home / folder).mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(ROOT / "dagster.yaml", home / "dagster" / "dagster.yaml")
+    settle_dagster(home / "dagster")
     supervisor = _Supervisor(home)
     stopped = _Signals()
     preparing = _preparing(home / "dagster")
@@ -77,6 +78,7 @@ def launch(settings: Settings) -> int:
         environment = {
             "DAGSTER_HOME": str(home / "dagster"),
             "HUNTER_HOME": str(home),
+            EVENT_BATCH: EVENTS_A_BATCH,
             "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": str(_CALLS_END_SECONDS),
         }
         programs: list[Program] = []
@@ -93,6 +95,18 @@ def launch(settings: Settings) -> int:
     finally:
         preparing.kill()
         supervisor.stop()
+
+
+def settle_dagster(folder: Path) -> None:
+    """Write the instance settings of the embedded default, with what needs the folder's own path."""
+    text = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
+    log = {
+        "module": "hunter_orchestration.defs.event_log",
+        "class": "BatchingEventLog",
+        "config": {"base_dir": str(folder / "history" / "runs")},
+    }
+    # JSON is YAML, too.
+    folder.joinpath("dagster.yaml").write_bytes(text.encode() + b"\nevent_log_storage: " + orjson.dumps(log) + b"\n")
 
 
 def _preparing(folder: Path) -> subprocess.Popen[bytes]:

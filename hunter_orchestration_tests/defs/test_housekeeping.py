@@ -1,6 +1,5 @@
 """Months of runs on the embedded default leave no more on disk than the first ones did."""
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,12 +9,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from hunter_orchestration.commands.launcher import settle_dagster
 from hunter_orchestration.definitions import build_defs
 from hunter_orchestration.settings import load_settings
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 MONTHS = 6
 RUNS_A_MONTH = 2
 OUTPUT = "said by a run " * 2000
@@ -26,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     """A DAGSTER_HOME as `hunter up` makes it."""
     made = tmp_path / "dagster"
     made.mkdir()
-    shutil.copyfile(ROOT / "dagster.yaml", made / "dagster.yaml")
+    settle_dagster(made)
     return made
 
 
