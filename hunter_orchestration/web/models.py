@@ -296,6 +296,7 @@ class Referral(Answered):
     name: str
     company_name: str
     company_domain: str | None
+    domain_shown: str | None = Field(description="The company's domain as people read it.")
     domain_rejected: str | None
     linked_by: str | None
     type: str
@@ -403,6 +404,9 @@ class DynamicsStatus(BaseModel):
     state: str
     enabled: bool
     records: list[CrmRecord]
+    merged_accounts: list[CrmRecord] = Field(
+        default=[], description="Accounts of companies merged into this one that still stand apart in Dynamics."
+    )
     history: list[CrmAttempt]
 
 

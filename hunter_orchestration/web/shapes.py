@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from hunter_orchestration.scoring import explanation, rules, what_if
 from hunter_orchestration.settings import Settings
-from hunter_orchestration.store import Connection, lead_details, page_state
+from hunter_orchestration.store import Connection, companies, lead_details, leads, page_state
 from hunter_orchestration.store.lead_filters import NOT_SCORED
 from hunter_orchestration.web import dagster_client, models
 
@@ -44,8 +44,13 @@ def days_left(row: Row, now: datetime) -> int | None:
 
 
 def _referral_values(row: Row, now: datetime) -> dict[str, Any]:
-    values = {name: row[name] for name in models.Referral.model_fields if name not in ("days_left", "contact")}
-    return values | {"days_left": days_left(row, now), "contact": _contact(row)}
+    made = ("days_left", "contact", "domain_shown")
+    domain = row["company_domain"]
+    return {name: row[name] for name in models.Referral.model_fields if name not in made} | {
+        "days_left": days_left(row, now),
+        "contact": _contact(row),
+        "domain_shown": None if domain is None else leads.shown(domain),
+    }
 
 
 def referral(row: Row, now: datetime) -> models.Referral:
@@ -84,7 +89,7 @@ def crm_record(row: Row, settings: Settings) -> models.CrmRecord:
     values = {
         name: row[name]
         for name in models.CrmRecord.model_fields
-        if name not in ("table", "domain", "link", "name", "priority")
+        if name not in ("table", "domain", "link", "name", "priority", "candidates")
     }
     return models.CrmRecord(
         **values,
@@ -93,7 +98,13 @@ def crm_record(row: Row, settings: Settings) -> models.CrmRecord:
         name=row.get("name"),
         priority=row.get("priority"),
         link=record_link(settings, row["table_name"], row["crm_id"]),
+        candidates=None if row["candidates"] is None else [_candidate(row, one, settings) for one in row["candidates"]],
     )
+
+
+def _candidate(row: Row, one: Any, settings: Settings) -> Any:
+    link = record_link(settings, row["table_name"], one.get("crm_id")) if isinstance(one, dict) else None
+    return one | {"link": link} if link else one
 
 
 def dynamics_status(connection: Connection, settings: Settings, domain: str) -> models.DynamicsStatus:
@@ -111,8 +122,20 @@ def dynamics_status(connection: Connection, settings: Settings, domain: str) -> 
         state=row["dynamics_state"] if row is not None else "not_pushed",
         enabled=settings.dynamics_enabled,
         records=[crm_record(one, settings) for one in lead_details.crm_rows(connection, domain)],
+        merged_accounts=[crm_record(one, settings) for one in _merged_accounts(connection, domain)],
         history=attempts,
     )
+
+
+def _merged_accounts(connection: Connection, domain: str) -> list[Row]:
+    """A company that is merged away leaves its account behind: only a person may merge that, too."""
+    losers = [one["loser"] for one in companies.merges_into(connection, domain)]
+    return [
+        row
+        for loser in losers
+        for row in lead_details.crm_rows(connection, loser)
+        if row["table_name"] == "account" and row["state"] == "synced"
+    ]
 
 
 def score(row: Row, scan_row: Row | None, settings: Settings) -> models.Score:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
-from hunter_orchestration.store import Store, crm, runs
-from hunter_orchestration.store.tables.crm import crm_records
+from hunter_orchestration.store import Store, runs
 from hunter_orchestration.store.tables.leads import leads as leads_table
 from hunter_orchestration.store.tables.operations import bulk_actions, sync_runs
 from hunter_orchestration.store.work import utc_now
@@ -390,17 +388,6 @@ def test_a_change_made_elsewhere_shows_up(site: str, page: Page, morning: Store)
     expect(page.get_by_role("link", name="Ege Yeni Ad A.Ş.")).to_be_visible()
 
 
-def test_a_referral_without_a_domain_is_linked_by_a_suggestion(site: str, page: Page) -> None:
-    page.goto(f"{site}/referrals?link=needs_domain")
-    expect(page.locator("hunter-referrals tbody tr[data-key]")).to_have_count(2)
-    page.get_by_role("link", name="Ege İnşaat Proje").click()
-    drawer = page.locator("section.drawer")
-    drawer.get_by_role("button", name="Link: Ege İnşaat ve Proje A.Ş.").click()
-    expect(page.get_by_text("Linked to egeinsaat.example")).to_be_visible()
-    expect(drawer.get_by_role("link", name="egeinsaat.example")).to_be_visible()
-    expect(page.locator("hunter-referrals tbody tr[data-key]")).to_have_count(1)
-
-
 def test_a_file_is_dropped_checked_and_started(site: str, page: Page, engine: Engine) -> None:
     page.goto(f"{site}/imports")
     page.locator("input[type=file]").set_input_files(
@@ -413,59 +400,6 @@ def test_a_file_is_dropped_checked_and_started(site: str, page: Page, engine: En
     drawer.get_by_role("button", name="Take it in").click()
     expect(page.get_by_text("fuar.csv is being taken in")).to_be_visible()
     assert [one["selector"]["jobName"] for one in engine.launched] == ["import_leads"]
-
-
-def test_a_conflict_is_decided_where_it_is_shown(site: str, page: Page) -> None:
-    page.goto(f"{site}/leads?q=marmara")
-    expect(page.get_by_text("Conflict: 2 records")).to_be_visible()
-    page.get_by_role("link", name="Marmara İnşaat Grubu").click()
-    drawer = page.locator("hunter-lead")
-    expect(drawer.get_by_role("radio")).to_have_count(3)
-    drawer.get_by_role("radio").first.check()
-    drawer.get_by_role("button", name="Use this one").click()
-    expect(page.get_by_text("Decided. The next push uses it.")).to_be_visible()
-    expect(drawer.get_by_role("radio")).to_have_count(0)
-
-
-def test_a_record_deleted_in_dynamics_is_made_again_on_request(site: str, morning: Store, page: Page) -> None:
-    with morning.write() as connection:
-        connection.execute(
-            update(crm_records)
-            .where(crm_records.c.external_id == "kuzeyinsaat.example")
-            .values(state="deleted_in_crm", error="Somebody deleted this record.", fix="recreate_on_demand")
-        )
-    page.goto(f"{site}/leads/kuzeyinsaat.example")
-    page.locator("hunter-lead").get_by_role("button", name="Make it again").click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("The next push makes a new record.")).to_be_visible()
-    dialog.get_by_role("button", name="Make it again").click()
-    expect(page.get_by_text("The next push makes a new record: kuzeyinsaat.example")).to_be_visible()
-    expect(page.get_by_role("button", name="Make it again")).to_have_count(0)
-    with morning.read() as connection:
-        record = crm.record(connection, "account", "kuzeyinsaat.example")
-    assert record is not None
-    assert (record["state"], record["crm_id"]) == ("pending", None)
-
-
-def test_a_deal_is_closed_and_a_lead_qualified_only_after_a_question(site: str, morning: Store, page: Page) -> None:
-    with morning.write() as connection:
-        for table in ("lead", "opportunity"):
-            row = crm.blank(table, f"{table}-kuzey", "kuzeyinsaat.example")
-            crm.save(connection, [row | {"state": "synced", "crm_state": "open", "crm_id": str(uuid4())}])
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
-    page.goto(f"{site}/leads/kuzeyinsaat.example")
-    drawer = page.locator("hunter-lead")
-    for name, said in (
-        ("Qualify", "Dynamics qualifies the lead"),
-        ("Win", "Closes the opportunity in Dynamics as won."),
-        ("Lose", "Closes the opportunity in Dynamics as lost."),
-    ):
-        drawer.get_by_role("button", name=name, exact=True).click()
-        expect(page.get_by_role("dialog").get_by_text(said)).to_be_visible()
-        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-        expect(drawer.get_by_role("button", name=name, exact=True)).to_be_focused()
-    assert asked == []
 
 
 def test_the_language_and_the_theme_are_switched_and_remembered(site: str, page: Page) -> None:

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hunter_orchestration.companies.admission import REASONS
+from hunter_orchestration.defs.jobs import CHAIN
+from hunter_orchestration.dynamics import fixes
+from hunter_orchestration.dynamics.mapping import load_mapping
+from hunter_orchestration.dynamics.stage import OUTCOMES
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.web.app import create_app
@@ -45,6 +50,32 @@ def test_every_text_asked_for_exists() -> None:
         asked |= set(re.findall(r'\bt\(\s*"([^"]+)"', path.read_text(encoding="utf-8")))
     assert asked - known == set()
     assert len(asked) > 300
+
+
+def _words(pattern: str, *files: str) -> set[str]:
+    product = PAGE.parent / "hunter_orchestration"
+    text = "\n".join(path.read_text(encoding="utf-8") for name in files for path in product.glob(name))
+    return set(re.findall(pattern, text))
+
+
+def test_every_code_a_reader_meets_has_words() -> None:
+    known = _catalogue("en").keys()
+    stages = ("*/stage.py", "partner_center/reading.py", "companies/imports.py", "scanning/extended.py")
+    counted = _words(r'(?:result|self\.result)\.add\("(\w+)"', *stages, "dynamics/*.py")
+    jobs = _words(r'_job\(\s*"(\w+)"', "defs/jobs.py")
+    columns = {name for table in load_mapping(None).mapping.tables.values() for name in table.fields}
+    codes = {
+        *(f"count.{name}" for name in {*counted, *OUTCOMES}),
+        *(f"job.{name}" for name in jobs),
+        *(f"stage.{name}" for name in (*CHAIN, "dynamics_changes", "dynamics_differences", "import_file")),
+        *(f"crm_fix.{name}" for name in fixes.WORDS),
+        *(f"crm_error.{name}" for name in _words(r'FieldError\(\w+, "(\w+)"', "dynamics/values.py")),
+        *(f"crm_field.{name}" for name in columns),
+        *(f"domain_rejected.{name}" for name in REASONS),
+    }
+    assert len(jobs) > 5
+    assert len(counted) > 25
+    assert codes - known == set()
 
 
 def test_no_script_makes_markup_of_text() -> None:

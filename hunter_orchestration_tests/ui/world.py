@@ -274,7 +274,7 @@ def _scan(connection: Connection, one: Invented, at: datetime) -> None:
             "records": list(records) if found else [],
             "ttl": 3600 if found else None,
             "resolver": "192.0.2.53",
-            "at": at.isoformat(),
+            "at": at.timestamp(),
             **({"reason": "timeout"} if found is None else {}),
         }
 

@@ -317,6 +317,13 @@ def test_conflicts_rejects_and_differences_are_listed(client_for: ClientFactory,
     assert client.post("/api/v1/dynamics/rejects/retry", json={}).json() == {"count": 0, "run": None}
 
 
+def test_each_candidate_of_a_conflict_can_be_looked_at_in_dynamics(client_for: ClientFactory, furnished: Store) -> None:
+    client = client_for(furnished, dynamics_enabled=True, dynamics_url="https://contoso.crm4.dynamics.example")
+    (candidate,) = client.get("/api/v1/dynamics/conflicts").json()["items"][0]["candidates"]
+    assert candidate["link"].startswith("https://contoso.crm4.dynamics.example/main.aspx?")
+    assert candidate["link"].endswith("etn=account&id=x")
+
+
 def test_saved_views_belong_to_their_owner_and_keep_their_names_apart(client: TestClient) -> None:
     first = client.post("/api/v1/views", json={"name": "Benim P1'lerim", "query": "priority=P1"})
     assert first.status_code == 201

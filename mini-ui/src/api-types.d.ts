@@ -1727,6 +1727,12 @@ export interface components {
             enabled: boolean;
             /** Records */
             records: components["schemas"]["CrmRecord"][];
+            /**
+             * Merged Accounts
+             * @description Accounts of companies merged into this one that still stand apart in Dynamics.
+             * @default []
+             */
+            merged_accounts: components["schemas"]["CrmRecord"][];
             /** History */
             history: components["schemas"]["CrmAttempt"][];
         };
@@ -2512,6 +2518,11 @@ export interface components {
             company_name: string;
             /** Company Domain */
             company_domain: string | null;
+            /**
+             * Domain Shown
+             * @description The company's domain as people read it.
+             */
+            domain_shown: string | null;
             /** Domain Rejected */
             domain_rejected: string | null;
             /** Linked By */
@@ -2612,6 +2623,11 @@ export interface components {
             company_name: string;
             /** Company Domain */
             company_domain: string | null;
+            /**
+             * Domain Shown
+             * @description The company's domain as people read it.
+             */
+            domain_shown: string | null;
             /** Domain Rejected */
             domain_rejected: string | null;
             /** Linked By */

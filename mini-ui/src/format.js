@@ -19,9 +19,9 @@ export function money(value, currency, short = false) {
   /** @type {Intl.NumberFormatOptions} */
   const options = short
     ? { notation: "compact", maximumSignificantDigits: 3 }
-    : { maximumFractionDigits: Number.isInteger(value) ? 0 : 2 };
+    : { minimumFractionDigits: Number.isInteger(value) ? 0 : 2, maximumFractionDigits: Number.isInteger(value) ? 0 : 2 };
   if (currency && /^[A-Z]{3}$/.test(currency)) {
-    return value.toLocaleString(locale(), { style: "currency", currency, ...(short ? {} : { minimumFractionDigits: 0 }), ...options });
+    return value.toLocaleString(locale(), { style: "currency", currency, ...options });
   }
   return `${value.toLocaleString(locale(), options)} ${currency ?? ""}`.trim();
 }

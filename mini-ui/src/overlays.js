@@ -1,6 +1,6 @@
 // What lies above the page: dialogs and popovers. The browser keeps their focus and closes the topmost on Esc.
 import { freshId, h } from "./dom.js";
-import { t } from "./i18n.js";
+import { t, word } from "./i18n.js";
 import { Problem, movedOn } from "./api.js";
 import { routes } from "./router.js";
 
@@ -81,7 +81,7 @@ export function plain(error) {
     console.error(error);
     return t("problem.internal");
   }
-  const fields = error.fields.map((one) => `${one.field}: ${one.message}`).join("; ");
+  const fields = error.fields.map((one) => `${word(`field.${one.field}`, one.field)}: ${word(`domain_rejected.${one.message}`, one.message)}`).join("; ");
   return [error.message, fields, error.fix, error.code === "internal" && error.requestId ? t("request", { id: error.requestId }) : ""]
     .filter(Boolean)
     .join(" ");

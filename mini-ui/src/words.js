@@ -31,9 +31,12 @@ export const table = (value) => (value ? word(`table.${value}`, value) : "");
  * @param {string | null} value
  */
 export function scanned(kind, value) {
-  if (!value) return t("none");
+  if (!value) return t("finding.absent");
   if (kind === "provider") return provider(value);
-  return word(`${kind}.${value}`, value);
+  if (kind === "dmarc") return word(`policy.${value}`, word(`dmarc.${value}`, value));
+  // SPF comes as its state and, where there is a record, how it ends: "found ~all".
+  const [state = "", ...rest] = kind === "spf" || kind === "dkim" ? value.split(" ") : [value];
+  return [word(`${kind}.${state}`, word(`finding.${state}`, state)), ...rest].join(" ");
 }
 
 /** Who asked for something: a person's name as it is, Hunter's own hands in words. @param {string | null | undefined} name */
@@ -162,8 +165,17 @@ export function dynamicsWords(state, detail) {
   const said = dynamicsState(state);
   if (!detail || !["rejected", "conflict"].includes(state)) return said;
   const found = state === "conflict" ? Number.parseInt(detail, 10) : Number.NaN;
-  const why = Number.isNaN(found) ? detail : t("dynamics.candidates", { n: found });
+  const why = Number.isNaN(found) ? problemOf(detail) : t("dynamics.candidates", { n: found });
   return t("with_detail", { what: said, detail: why.length > 60 ? `${why.slice(0, 57)}…` : why });
+}
+
+/**
+ * A missing value in words; what Dynamics itself says stays as it is.
+ * @param {string} error
+ */
+function problemOf(error) {
+  const missing = /^\w+\.(\w+) needs a value and Hunter has none\.?$/.exec(error);
+  return missing?.[1] ? t("crm_error.missing", { field: word(`crm_field.${missing[1]}`, missing[1]) }) : error;
 }
 
 /** @param {{state: string, next_attempt_at: string | null, error: string | null}} record */

@@ -97,7 +97,8 @@ def add(
         try:
             added = imports.add_lead(hunter.store, body.model_dump(exclude_none=True), "api")
         except imports.RecordRefusedError as error:
-            raise ProblemError(422, "no_company", error.message, error.fix) from None
+            why = (("domain", error.reason),)
+            raise ProblemError(422, "no_company", error.message, error.fix, errors=why) from None
         run = started(hunter, person)
         return Added(domain=added.domain, raw_lead_id=added.raw_lead_id, run=run).model_dump(mode="json")
 

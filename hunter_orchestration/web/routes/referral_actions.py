@@ -8,8 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from hunter_orchestration.companies import decisions, matching
+from hunter_orchestration.companies.domains import company_domain
 from hunter_orchestration.partner_center import client, sign_in, write_back
-from hunter_orchestration.store import referral_queries
+from hunter_orchestration.store import lead_details, referral_queries
 from hunter_orchestration.web import models
 from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, Viewer, once
 from hunter_orchestration.web.problems import ProblemError, flag_off, not_found
@@ -46,7 +47,13 @@ def suggestions(hunter: Hunter, _person: Viewer, referral_id: str) -> Suggestion
 def link(hunter: Hunter, person: Seller, referral_id: str, body: LinkBody) -> models.ReferralDetail:
     """A person's link outlives every sync."""
     row = _existing(hunter, referral_id)
-    decisions.link(hunter.store, row["id"], known_domain(body.domain), person.id)
+    known = known_domain(body.domain)
+    with hunter.read() as connection:
+        if lead_details.standing_for(connection, known) is None:
+            raise ProblemError(
+                404, "unknown_company", f"No company has the domain {known[:253]}.", "Create a lead with it instead."
+            )
+    decisions.link(hunter.store, row["id"], known, person.id)
     return _after(hunter, row["id"])
 
 
@@ -64,7 +71,13 @@ def unlink(
 def create_lead(hunter: Hunter, person: Seller, referral_id: str, body: LinkBody) -> models.ReferralDetail:
     """A company with the domain given, named after the referral's customer, and linked to it."""
     row = _existing(hunter, referral_id)
-    decisions.create_lead(hunter.store, row["id"], known_domain(body.domain), person.id)
+    named = company_domain(body.domain)
+    if named.domain is None:
+        why = (("domain", named.rejected or "syntax"),)
+        raise ProblemError(
+            422, "no_company", "This names no company's domain.", "Give a domain like firma.com.tr.", errors=why
+        )
+    decisions.create_lead(hunter.store, row["id"], named.domain, person.id)
     return _after(hunter, row["id"])
 
 

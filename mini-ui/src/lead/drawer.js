@@ -6,12 +6,13 @@ import { language, t, word } from "../i18n.js";
 import { live } from "../live.js";
 import { plain } from "../overlays.js";
 import { failure } from "../parts/list.js";
+import { SHEET, bones, seal, shape } from "../parts/side.js";
 import { followRun, runSummary } from "../parts/sync.js";
 import { may } from "../status.js";
 import { toast } from "../toasts.js";
 import * as words from "../words.js";
 import { briefingSection } from "./briefing.js";
-import { copyButton, section } from "./pieces.js";
+import { copyButton, reach, section } from "./pieces.js";
 import { dynamicsSection, previewPush } from "./dynamics.js";
 import { editCompany, mergeCompany, undoMerge } from "./edit.js";
 import { referralSection } from "./referrals.js";
@@ -19,8 +20,6 @@ import { scoreSection } from "./score.js";
 import { scanSection } from "./scan.js";
 
 /** @typedef {import("../api-types").LeadDetail} LeadDetail */
-
-const MODAL = "(max-width: 760px)";
 
 export class LeadDrawer extends Part {
   /** @type {string | null} */
@@ -37,11 +36,11 @@ export class LeadDrawer extends Part {
     };
     this.hears(live, "leads_changed", heard);
     this.hears(live, "gap", () => this.domain && this.load(true));
-    const narrow = matchMedia(MODAL);
-    narrow.addEventListener("change", () => this.#shape(), { signal: this.signal });
+    const narrow = matchMedia(SHEET);
+    narrow.addEventListener("change", () => shape(this), { signal: this.signal });
     this.signal.addEventListener("abort", () => {
       this.loading?.abort();
-      this.#seal(false);
+      seal(this, false);
     });
   }
 
@@ -49,45 +48,27 @@ export class LeadDrawer extends Part {
   show(domain) {
     const fresh = this.hidden;
     this.hidden = false;
-    this.#shape();
+    shape(this);
     if (this.domain === domain) return;
     this.domain = domain;
     this.#frame(domain, null);
-    this.body?.replaceChildren(...Array.from({ length: 6 }, () => h("span", { class: "bone", "aria-hidden": "true" })));
+    this.body?.replaceChildren(...bones());
     this.scrollTop = 0;
     void this.load();
     // From the keyboard the focus goes in with the lead; it returns to the row on closing.
-    if (fresh || this.contains(document.activeElement) || document.activeElement === document.body || matchMedia(MODAL).matches) this.#focusTitle();
+    if (fresh || this.contains(document.activeElement) || document.activeElement === document.body || matchMedia(SHEET).matches) this.#focusTitle();
   }
 
   hide() {
     this.loading?.abort();
     this.hidden = true;
     this.domain = null;
-    this.#seal(false);
+    seal(this, false);
   }
 
   #focusTitle() {
     const title = this.querySelector("h2");
     if (title instanceof HTMLElement) title.focus({ preventScroll: true });
-  }
-
-  /** A sheet over everything on a phone, a region beside the list elsewhere. */
-  #shape() {
-    const modal = matchMedia(MODAL).matches;
-    this.setAttribute("role", modal ? "dialog" : "region");
-    if (modal) this.setAttribute("aria-modal", "true");
-    else this.removeAttribute("aria-modal");
-    this.#seal(modal && !this.hidden);
-  }
-
-  /** @param {boolean} on */
-  #seal(on) {
-    const rest = [document.querySelector("hunter-rail"), document.getElementById("skip")];
-    for (let one = /** @type {Element | null} */ (this); one && one.id !== "main"; one = one.parentElement) {
-      for (const sibling of one.parentElement?.children ?? []) if (sibling !== one) rest.push(sibling);
-    }
-    for (const one of rest) one?.toggleAttribute("inert", on);
   }
 
   /**
@@ -227,7 +208,7 @@ function whoLine(detail) {
     lead.domain_shown,
     " ",
     copyButton(lead.domain, t("copy.domain")),
-    parts.map((part) => ` · ${part}`).join(""),
+    parts.map((part) => [" · ", h("span", { class: "together" }, part)]).flat(),
   );
 }
 
@@ -259,10 +240,8 @@ function whoSection(detail, after) {
       h(
         "p",
         { class: "small address" },
-        h("a", { href: `mailto:${encodeURIComponent(one.email).replace("%40", "@")}` }, one.email),
-        " ",
-        copyButton(one.email, t("copy.email")),
-        one.phone ? [" · ", h("a", { href: `tel:${one.phone.replace(/[^+\d]/g, "")}` }, one.phone), " ", copyButton(one.phone, t("copy.phone"))] : null,
+        reach(`mailto:${encodeURIComponent(one.email).replace("%40", "@")}`, one.email, t("copy.email")),
+        one.phone ? reach(`tel:${one.phone.replace(/[^+\d]/g, "")}`, one.phone, t("copy.phone")) : null,
       ),
     );
   });

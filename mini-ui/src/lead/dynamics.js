@@ -8,7 +8,9 @@ import { may } from "../status.js";
 import { toast } from "../toasts.js";
 import * as words from "../words.js";
 import { crmDeeds } from "./crm_deeds.js";
-import { changesTable, deedButton, section, shown } from "./pieces.js";
+import { canMerge, mergeButton, mergedAccount } from "./account_merge.js";
+import { crmChanges, crmError, crmReason } from "./crm_words.js";
+import { deedButton, section } from "./pieces.js";
 
 /** @typedef {import("../api-types").LeadDetail} LeadDetail */
 /** @typedef {import("../api-types").CrmRecord} CrmRecord */
@@ -25,7 +27,7 @@ export function dynamicsSection(detail, after) {
     null,
     said,
     dynamics.enabled ? null : h("p", { class: "muted small" }, t("dynamics.off")),
-    dynamics.records.length > 0 ? h("div", null, dynamics.records.map((one) => h("div", { class: "item" }, ...recordParts(one, after)))) : h("p", { class: "muted" }, t("dynamics.none")),
+    dynamics.records.length > 0 ? h("div", null, dynamics.records.map((one) => h("div", { class: "item" }, ...recordParts(one, after))), (dynamics.merged_accounts ?? []).map((one) => h("div", { class: "item" }, ...mergedAccount(one, detail.lead.domain, after)))) : h("p", { class: "muted" }, t("dynamics.none")),
     dynamics.history.length > 0
       ? h(
           "details",
@@ -37,7 +39,7 @@ export function dynamicsSection(detail, after) {
               { class: "item small" },
               h("p", null, moment(one.at, dateTime), ` · ${words.table(one.table)}: ${word(`operation.${one.operation}`, one.operation)}, ${word(`outcome.${one.outcome}`, one.outcome)} · ${words.who(one.actor)}`),
               one.detail ? h("p", { class: "muted" }, [one.status, one.code, one.detail].filter(Boolean).join(" · ")) : null,
-              one.fields && Object.keys(one.fields).length > 0 ? changesTable(/** @type {Record<string, unknown[]>} */ (one.fields)) : null,
+              one.fields && Object.keys(one.fields).length > 0 ? crmChanges(one.fields) : null,
             ),
           ),
         )
@@ -66,7 +68,8 @@ export function recordParts(record, after) {
       h(
         "div",
         { class: record.state === "deferred" ? "issue warn" : "issue" },
-        record.error ? h("p", null, record.error) : null,
+        h("p", null, crmError(record)),
+        record.error && record.error !== crmError(record) ? h("p", { class: "muted small" }, record.error) : null,
         record.fix ? h("p", { class: "muted" }, word(`crm_fix.${record.fix}`, record.fix)) : null,
         may("act") && record.state === "rejected"
           ? h(
@@ -86,8 +89,10 @@ export function recordParts(record, after) {
       ),
     );
   }
+  if (record.state === "skipped" && record.fix) found.push(h("p", { class: "muted small" }, word(`crm_fix.${record.fix}`, record.fix)));
   if (record.state === "conflict") found.push(conflictForm(record, after));
   found.push(crmDeeds(record, after));
+  if (canMerge(record)) found.push(h("div", { class: "row-of" }, mergeButton(record, after)));
   return found.filter((one) => one !== null);
 }
 
@@ -99,23 +104,23 @@ export function conflictForm(record, after) {
   const candidates = /** @type {Record<string, unknown>[]} */ (Array.isArray(record.candidates) ? record.candidates : []);
   const said = h("p", { class: "bad", role: "alert", hidden: true });
   const idOf = /** @param {Record<string, unknown>} one */ (one) => String(one.crm_id ?? one.id ?? one[`${record.table}id`] ?? "");
-  const choices = candidates.map((one) => {
-    const about = Object.entries(one)
-      .filter(([name, value]) => !["crm_id", "id", `${record.table}id`, "link", "name"].includes(name) && value !== null && value !== "")
-      .slice(0, 4)
-      .map(([, value]) => shown(value))
-      .join(" · ");
-    return h(
-      "label",
-      { class: "menu-row" },
-      h("input", { type: "radio", name: "crm_id", value: idOf(one), required: true, disabled: !may("act") }),
-      h("span", null, h("span", { class: "strong" }, String(one.name ?? idOf(one))), about ? h("span", { class: "muted small" }, ` ${about}`) : null),
-    );
-  });
+  const choices = candidates.map((one) =>
+    h(
+      "div",
+      { class: "candidate" },
+      h(
+        "label",
+        { class: "menu-row" },
+        h("input", { type: "radio", name: "crm_id", value: idOf(one), required: true, disabled: !may("act") }),
+        h("span", null, h("span", { class: "strong" }, String(one.name ?? idOf(one))), h("br"), h("span", { class: "muted small" }, aboutCandidate(record, one))),
+      ),
+      typeof one.link === "string" ? h("p", { class: "small" }, external(one.link, t("conflict.open"))) : null,
+    ),
+  );
   const form = h(
     "form",
     { class: "issue warn" },
-    h("p", null, record.error ?? t("conflict.what", { n: candidates.length, table: words.table(record.table) })),
+    h("p", null, crmError(record)),
     h(
       "fieldset",
       null,
@@ -143,6 +148,23 @@ export function conflictForm(record, after) {
 }
 
 /**
+ * What tells one candidate from the next: where it is, whose, and how old.
+ * @param {CrmRecord} record
+ * @param {Record<string, unknown>} one
+ */
+function aboutCandidate(record, one) {
+  return Object.entries(one)
+    .filter(([name, value]) => !["crm_id", "id", `${record.table}id`, "link", "name"].includes(name) && value !== null && value !== "")
+    .slice(0, 5)
+    .map(([name, value]) => {
+      const text = String(value);
+      if (name === "createdon" || name === "modifiedon") return t(/** @type {const} */ (`crm_field.${name}`), { at: dateTime(text) });
+      return name === "websiteurl" ? text.replace(/^https?:\/\//, "") : text;
+    })
+    .join(" · ");
+}
+
+/**
  * What a push would write, before it is written.
  * @param {string} domain
  * @param {AbortSignal} signal
@@ -162,10 +184,10 @@ export async function previewPush(domain, signal, push) {
           "section",
           { class: "stack" },
           h("h3", null, `${words.table(one.table)} · ${word(`operation.${one.operation}`, one.operation)}`),
-          one.reason ? h("p", { class: one.operation === "blocked" ? "bad" : "muted" }, word(`reason.${one.reason}`, one.reason)) : null,
-          Object.keys(one.fields).length > 0 ? changesTable(/** @type {Record<string, unknown[]>} */ (one.fields)) : null,
+          one.reason ? h("p", { class: one.operation === "blocked" ? "bad" : "muted" }, crmReason(one.reason)) : null,
+          Object.keys(one.fields).length > 0 ? crmChanges(one.fields) : null,
           Object.keys(one.kept ?? {}).length > 0
-            ? h("details", { class: "fold" }, h("summary", null, t("preview.kept", { n: Object.keys(one.kept ?? {}).length })), changesTable(/** @type {Record<string, unknown[]>} */ (one.kept), [t("change.theirs"), t("change.ours")]))
+            ? h("details", { class: "fold" }, h("summary", null, t("preview.kept", { n: Object.keys(one.kept ?? {}).length })), crmChanges(one.kept, [t("change.theirs"), t("change.ours")]))
             : null,
         ),
       ),

@@ -25,6 +25,14 @@ export function copyButton(text, name) {
   );
 }
 
+/**
+ * An address or a number to reach somebody by, with its copy button beside it.
+ * @param {string} href
+ * @param {string} text
+ * @param {string} name of the button
+ */
+export const reach = (href, text, name) => h("span", { class: "reach" }, h("a", { href }, text), copyButton(text, name));
+
 /** @param {string} text */
 export async function copyText(text) {
   try {
@@ -36,26 +44,29 @@ export async function copyText(text) {
 }
 
 /**
- * Old → new per field.
- * @param {Record<string, unknown[]>} fields
+ * Old → new per field; without the old column where nothing was there before.
+ * @param {[string, import("../dom.js").Child[]][]} rows name and the two values
  * @param {string[]} [heads] other names of the two columns
  */
-export function changesTable(fields, [old, next] = [t("change.old"), t("change.new")]) {
+export function changesTable(rows, [old = t("change.old"), next = t("change.new")] = []) {
+  const first = rows.every(([, values]) => values[0] === NOTHING);
   return h(
     "table",
-    { class: "changes" },
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, t("change.field")), h("th", { scope: "col" }, old), h("th", { scope: "col" }, next))),
+    { class: first ? "changes from-nothing" : "changes" },
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, t("change.field")), first ? null : h("th", { scope: "col" }, old), h("th", { scope: "col" }, next))),
     h(
       "tbody",
       null,
-      Object.entries(fields).map(([name, values]) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "muted" }, shown(values[0])), h("td", null, shown(values[1])))),
+      rows.map(([name, values]) => h("tr", null, h("th", { scope: "row" }, name), first ? null : h("td", { class: "muted" }, values[0]), h("td", null, values[1]))),
     ),
   );
 }
 
+const NOTHING = "–";
+
 /** @param {unknown} value */
 export function shown(value) {
-  if (value === null || value === undefined || value === "") return "–";
+  if (value === null || value === undefined || value === "") return NOTHING;
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
@@ -69,13 +80,15 @@ export function shown(value) {
 export function deedButton(name, work, failed, look = "button small") {
   const button = h("button", { type: "button", class: look }, name);
   button.addEventListener("click", async () => {
-    button.disabled = true;
+    if (button.ariaDisabled === "true") return;
+    // A disabled button would let go of the focus.
+    button.ariaDisabled = "true";
     try {
       await work();
     } catch (error) {
       failed(error);
     } finally {
-      button.disabled = false;
+      button.ariaDisabled = null;
     }
   });
   return button;

@@ -59,7 +59,7 @@ export function referralFacts(referral, after, linked = false) {
           .filter(([, value]) => value)
           .flatMap(([name, value]) => [h("dt", null, name), h("dd", null, value)]),
         h("dt", null, t("field.id")),
-        h("dd", { class: "mono" }, referral.id, " ", copyButton(referral.id, t("copy.id"))),
+        h("dd", { class: "mono id-line" }, h("span", { title: referral.id }, referral.id), copyButton(referral.id, t("copy.id"))),
       ),
       history.length > 0
         ? h("ul", { class: "timeline" }, history.map((one) => h("li", null, moment(one.at, day), h("span", null, words.referralStatus(one.status, one.substatus), one.deal_value !== null ? ` · ${money(one.deal_value, one.currency)}` : ""))))

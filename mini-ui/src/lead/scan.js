@@ -7,7 +7,7 @@ import * as words from "../words.js";
 import { changesTable, deedButton, section, shown } from "./pieces.js";
 
 /** @typedef {import("../api-types").LeadDetail} LeadDetail */
-/** @typedef {{name: string, type: string, state: string, reason?: string | null, records?: unknown[], ttl?: number | null, resolver?: string | null, at?: string | null}} Evidence */
+/** @typedef {{name: string, type: string, state: string, reason?: string | null, records?: unknown[], ttl?: number | null, resolver?: string | null, at?: string | number | null}} Evidence */
 
 /**
  * The answers a scan kept.
@@ -19,6 +19,9 @@ export function evidenceOf(scan) {
   return Array.isArray(found) ? found : [];
 }
 
+/** A scan keeps the moment of an answer in seconds since 1970. @param {string | number} at */
+const askedAt = (at) => (typeof at === "number" ? new Date(at * 1000).toISOString() : at);
+
 /** @param {Evidence[]} evidence */
 export function evidenceList(evidence) {
   if (evidence.length === 0) return h("p", { class: "muted" }, t("evidence.none"));
@@ -27,7 +30,7 @@ export function evidenceList(evidence) {
     { class: "stack" },
     evidence.map((one) => {
       const records = one.records ?? [];
-      const about = [one.ttl ? t("evidence.ttl", { time: duration(one.ttl) }) : "", one.resolver ? t("evidence.resolver", { name: one.resolver }) : "", one.at ? dateTime(one.at) : ""].filter(Boolean).join(" · ");
+      const about = [one.ttl ? t("evidence.ttl", { time: duration(one.ttl) }) : "", one.resolver ? t("evidence.resolver", { name: one.resolver }) : "", one.at ? dateTime(askedAt(one.at)) : ""].filter(Boolean).join(" · ");
       return h(
         "li",
         null,
@@ -91,7 +94,7 @@ export function scanSection(detail, rescan) {
           "details",
           { class: "fold", "data-name": "scan-changes" },
           h("summary", null, t("scan.changes", { n: detail.scan_changes.length })),
-          changesTable(Object.fromEntries(detail.scan_changes.map((one) => [`${word(`scan_change.${one.kind}`, one.kind)}, ${dateTime(one.at)}`, [words.scanned(one.kind, one.old), words.scanned(one.kind, one.new)]]))),
+          changesTable(detail.scan_changes.map((one) => [`${word(`scan_change.${one.kind}`, one.kind)}, ${dateTime(one.at)}`, [words.scanned(one.kind, one.old), words.scanned(one.kind, one.new)]])),
         )
       : null,
   );

@@ -177,7 +177,7 @@ function moves(domain, signal) {
           ? h("p", { class: "muted" }, t("moves.none"))
           : h(
               "ul",
-              null,
+              { class: "moves" },
               items.map((one) =>
                 h("li", { class: "line-pair" }, h("span", null, either(one.text)), h("span", { class: "number" }, `${one.difference > 0 ? "+" : one.difference < 0 ? "−" : ""}${Math.abs(one.difference)} → ${one.score}, ${one.priority}`)),
               ),

@@ -254,7 +254,7 @@ export class List {
 
   #drawRows() {
     const focused = this.focused;
-    const onBox = document.activeElement instanceof HTMLInputElement;
+    const held = focused !== null && document.activeElement instanceof HTMLElement ? nameOf(document.activeElement) : "";
     this.body.replaceChildren(
       ...this.rows.map((row) => {
         const key = this.how.key(row);
@@ -278,7 +278,8 @@ export class List {
     this.pick(this.picked);
     if (focused !== null) {
       const row = [...this.body.rows].find((one) => one.dataset.key === focused);
-      const target = row?.querySelector(onBox ? "input" : "a[data-opens]");
+      const controls = /** @type {HTMLElement[]} */ ([...(row?.querySelectorAll("a, button, input") ?? [])]);
+      const target = controls.find((one) => nameOf(one) === held) ?? row?.querySelector("a[data-opens]") ?? controls[0];
       if (target instanceof HTMLElement) target.focus({ preventScroll: true });
     }
   }
@@ -303,6 +304,9 @@ export class List {
     }
   }
 }
+
+/** @param {HTMLElement} control */
+const nameOf = (control) => control.ariaLabel ?? control.textContent;
 
 /**
  * Whether a cursor leads anywhere; the empty one leads to the first page.

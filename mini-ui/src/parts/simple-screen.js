@@ -17,6 +17,17 @@ import { head } from "../screens/head.js";
  *   opens?: (row: any) => string, actions?: (screen: TabbedScreen) => HTMLElement[], what?: import("../i18n.js").TextKey}} Tab
  */
 
+/**
+ * An action on all rows: out of sight while there are none.
+ * @template {HTMLElement} T
+ * @param {T} button
+ */
+export function onRows(button) {
+  button.dataset.needsRows = "";
+  button.hidden = true;
+  return button;
+}
+
 export class TabbedScreen extends Part {
   room = "";
   /** @type {import("../i18n.js").TextKey} */
@@ -36,7 +47,6 @@ export class TabbedScreen extends Part {
     this.asked = "";
     this.tabBar = h("nav", { class: "tabs", "aria-label": t(this.title) });
     this.line = h("div", { class: "count-line" });
-    this.side = h("div");
     this.box = h("section", { class: "pane" });
     this.split = h("div", { class: "split" }, this.box);
     this.replaceChildren(head(t(this.title)), this.tabBar, this.line, this.split);
@@ -131,6 +141,9 @@ export class TabbedScreen extends Part {
       const page = await get(now.path, { ...now.query, limit: 50, cursor: route().params.get("cursor") }, asking.signal);
       this.list?.show({ ...page, previous: pageBefore(this.trail(), route().params.get("cursor") ?? "") });
       this.list?.mark(route().id);
+      for (const button of this.line?.children ?? []) {
+        if (button instanceof HTMLElement && "needsRows" in button.dataset) button.hidden = page.items.length === 0;
+      }
     } catch (error) {
       if (movedOn(error)) return;
       if (error instanceof Error && "code" in error && error.code === "stale_cursor") this.turn("");

@@ -5,12 +5,13 @@ import { dateTime, moment } from "../format.js";
 import { t, word } from "../i18n.js";
 import { openDialog, plain } from "../overlays.js";
 import { nothing } from "../parts/list.js";
-import { TabbedScreen } from "../parts/simple-screen.js";
+import { TabbedScreen, onRows } from "../parts/simple-screen.js";
 import { address } from "../router.js";
 import { may } from "../status.js";
 import { toast } from "../toasts.js";
 import { recordParts } from "../lead/dynamics.js";
-import { changesTable, deedButton, shown } from "../lead/pieces.js";
+import { crmChanges, crmError, crmField, crmValue, fieldNames } from "../lead/crm_words.js";
+import { deedButton } from "../lead/pieces.js";
 import * as words from "../words.js";
 
 /** @typedef {import("../api-types").CrmRecord} CrmRecord */
@@ -29,7 +30,7 @@ class Crm extends TabbedScreen {
     const record = () => recordColumns(again);
     const key = /** @param {CrmRecord} one */ (one) => `${one.table} ${one.external_id}`;
     return [
-      { tab: "rejects", label: "tab.rejects", count: "rejects", path: "/dynamics/rejects", columns: record, key, empty: () => nothing(t("crm.rejects.empty"), t("crm.rejects.empty.what")), actions: () => (may("act") ? [deedButton(t("retry.all"), () => retryAll(again), failed, "link")] : []) },
+      { tab: "rejects", label: "tab.rejects", count: "rejects", path: "/dynamics/rejects", columns: record, key, empty: () => nothing(t("crm.rejects.empty"), t("crm.rejects.empty.what")), actions: () => (may("act") ? [onRows(deedButton(t("retry.all"), () => retryAll(again), failed, "link"))] : []) },
       { tab: "conflicts", label: "tab.conflicts", count: "conflicts", path: "/dynamics/conflicts", columns: record, key, empty: () => nothing(t("crm.conflicts.empty"), t("crm.conflicts.empty.what")) },
       {
         tab: "differences",
@@ -41,7 +42,7 @@ class Crm extends TabbedScreen {
         empty: () => nothing(t("crm.differences.empty"), t("crm.differences.empty.what")),
         actions: () => [
           ...(may("act") ? [deedButton(t("crm.compare"), async () => { await change("POST", "/dynamics/reconcile"); toast(t("crm.comparing")); }, failed, "link")] : []),
-          ...(may("admin") ? [deedButton(t("differences.mend"), async () => { await change("POST", "/dynamics/differences/mend"); toast(t("differences.mending")); }, failed, "link")] : []),
+          ...(may("admin") ? [onRows(deedButton(t("differences.mend"), async () => { await change("POST", "/dynamics/differences/mend"); toast(t("differences.mending")); }, failed, "link"))] : []),
         ],
       },
       {
@@ -79,7 +80,7 @@ function recordColumns(after) {
     },
     { key: "priority", label: t("column.priority"), class: "d2", cell: (one) => words.badge(one.priority ?? null) },
     { key: "record", label: t("crm.record"), class: "d1", cell: (one) => words.table(one.table) },
-    { key: "state", label: t("runs.state"), cell: (one) => words.twoLines(h("span", { class: words.TONES[one.state] ?? null }, words.recordWords(one)), one.error ?? (Array.isArray(one.candidates) ? t("conflict.what", { n: one.candidates.length, table: words.table(one.table) }) : null)) },
+    { key: "state", label: t("runs.state"), cell: (one) => words.twoLines(h("span", { class: words.TONES[one.state] ?? null }, words.recordWords(one)), crmError(one)) },
     { key: "when", label: t("column.changed"), class: "d3", cell: (one) => moment(one.changed_at) },
     {
       key: "fix",
@@ -97,9 +98,9 @@ function differenceColumns() {
   return [
     { key: "company", label: t("column.company"), class: "lead-cell", cell: (one) => (one.domain ? h("a", { href: address("leads", one.domain), "data-opens": true }, one.domain) : h("span", { class: "mono" }, one.external_id)) },
     { key: "record", label: t("crm.record"), class: "d1", cell: (one) => words.table(one.table) },
-    { key: "kind", label: t("difference.kind"), cell: (one) => words.twoLines(word(`difference.${one.kind}`, one.kind), one.field) },
-    { key: "claimed", label: t("difference.claimed"), class: "d2", cell: (one) => shown(one.claimed) },
-    { key: "found", label: t("difference.found"), class: "d2", cell: (one) => shown(one.found) },
+    { key: "kind", label: t("difference.kind"), cell: (one) => words.twoLines(word(`difference.${one.kind}`, one.kind), one.field ? crmField(one.field) : null) },
+    { key: "claimed", label: t("difference.claimed"), class: "d2", cell: (one) => crmValue(one.field ?? "", one.claimed) },
+    { key: "found", label: t("difference.found"), class: "d2", cell: (one) => crmValue(one.field ?? "", one.found) },
     { key: "when", label: t("difference.when"), class: "d3", cell: (one) => moment(one.found_at, dateTime) },
   ];
 }
@@ -119,7 +120,7 @@ function auditColumns() {
       end: true,
       cell: (one) =>
         one.fields && Object.keys(one.fields).length > 0
-          ? h("button", { type: "button", class: "button small", "aria-label": `${t("crm.changes")}: ${one.domain}, ${words.table(one.table)}`, onclick: () => openDialog(`${one.domain}, ${words.table(one.table)}`, h("div", { class: "stack" }, h("p", { class: "muted small" }, dateTime(one.at), ` · ${words.who(one.actor)}`), changesTable(/** @type {Record<string, unknown[]>} */ (one.fields))), { wide: true }) }, t("crm.changes"))
+          ? h("button", { type: "button", class: "button small", "aria-label": `${t("crm.changes")}: ${one.domain}, ${words.table(one.table)}`, onclick: () => openDialog(`${one.domain}, ${words.table(one.table)}`, h("div", { class: "stack" }, h("p", { class: "muted small" }, dateTime(one.at), ` · ${words.who(one.actor)}`), crmChanges(one.fields)), { wide: true }) }, t("crm.changes"))
           : null,
     },
   ];
@@ -127,8 +128,5 @@ function auditColumns() {
 
 /** @type {Record<string, string>} */
 const OUTCOMES = { confirmed: "good", recovered: "good", rejected: "bad", deferred: "muted", unknown: "warn", sent: "muted" };
-
-/** @param {unknown} fields */
-const fieldNames = (fields) => (fields && typeof fields === "object" ? Object.keys(fields).join(", ") : "");
 
 customElements.define("hunter-crm", Crm);

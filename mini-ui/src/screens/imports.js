@@ -1,11 +1,12 @@
 // Imports: drop a file, check its columns, watch it come in, take the rejected rows home.
 import { apiAddress, change, get, movedOn } from "../api.js";
-import { freshId, h, icon } from "../dom.js";
+import { h } from "../dom.js";
 import { dateTime, moment, number } from "../format.js";
 import { t, word } from "../i18n.js";
 import { live } from "../live.js";
 import { plain } from "../overlays.js";
 import { failure, nothing } from "../parts/list.js";
+import { Side } from "../parts/side.js";
 import { TabbedScreen } from "../parts/simple-screen.js";
 import { address, go, route } from "../router.js";
 import { may } from "../status.js";
@@ -21,17 +22,16 @@ const REJECTS_SHOWN = 20;
 class Imports extends TabbedScreen {
   room = "imports";
   title = /** @type {const} */ ("room.imports");
-  titleId = freshId("import");
-  /** @type {string | null} */
-  shown = null;
+  /** @type {Side | null} */
+  side = null;
 
   begin() {
-    this.drawer = h("section", { class: "drawer", hidden: true, "aria-labelledby": this.titleId });
+    this.side = new Side(() => go(address("imports", null, route().params)), this.signal);
     super.begin();
     if (this.tabBar) this.tabBar.hidden = true;
-    this.split?.append(this.drawer);
+    this.split?.append(this.side.element);
     this.split?.before(this.dropZone());
-    this.hears(live, "import_progress", () => this.shown && this.#load(this.shown));
+    this.hears(live, "import_progress", () => this.side?.id && this.#load(this.side.id));
   }
 
   /** @returns {import("../parts/simple-screen.js").Tab[]} */
@@ -86,32 +86,11 @@ class Imports extends TabbedScreen {
 
   /** @param {string | null} id */
   opened(id) {
-    if (!this.drawer) return;
+    if (!this.side) return;
     if (id === null) {
-      const had = this.drawer.contains(document.activeElement);
-      this.drawer.hidden = true;
-      if (had && this.shown) this.list?.focusRow(this.shown);
-      this.shown = null;
-      return;
-    }
-    this.drawer.hidden = false;
-    if (this.shown === id) return;
-    this.shown = id;
-    this.#frame("…", []);
-    this.drawer.querySelector("h2")?.focus({ preventScroll: true });
-    void this.#load(id);
-  }
-
-  /**
-   * @param {string} title
-   * @param {(Node | null)[]} content
-   */
-  #frame(title, content) {
-    const held = this.drawer?.contains(document.activeElement);
-    const heading = h("h2", { id: this.titleId, tabindex: -1 }, title);
-    const close = h("button", { type: "button", class: "icon-button", "aria-label": t("close.lead"), title: "Esc", onclick: () => go(address("imports", null, route().params)) }, icon("close"));
-    this.drawer?.replaceChildren(h("div", { class: "drawer-head" }, h("div", { class: "title-line" }, h("div", null, heading), close)), h("div", { class: "drawer-body" }, content));
-    if (held) heading.focus({ preventScroll: true });
+      const before = this.side.id;
+      if (this.side.hide() && before) this.list?.focusRow(before);
+    } else if (this.side.open(id)) void this.#load(id);
   }
 
   /** @param {string} id */
@@ -124,14 +103,14 @@ class Imports extends TabbedScreen {
       const rejected = made.counts?.rejected ?? 0;
       /** @type {{items: {line: number, reason: string, detail: string, row: unknown}[]} | null} */
       const rejects = rejected > 0 ? await get(`/imports/${encodeURIComponent(id)}/rejects`, { limit: REJECTS_SHOWN }, this.signal) : null;
-      if (this.shown !== id) return;
-      this.#frame(made.filename, [
+      if (this.side?.id !== id) return;
+      this.side?.fill(made.filename, [
         h("section", { class: "section" }, h("p", { class: words.TONES[made.state] ?? null, role: "status" }, stateWords(made)), made.error ? h("p", { class: "bad" }, made.error) : null, h("p", { class: "muted small" }, moment(made.created_at, dateTime), [words.who(made.requested_by), made.encoding, made.separator ? `“${made.separator}”` : ""].filter(Boolean).map((one) => ` · ${one}`).join(""))),
         preview ? this.columnForm(made, preview) : null,
         rejects ? this.rejectSection(made, rejects.items) : null,
       ]);
     } catch (error) {
-      if (!movedOn(error)) this.#frame(t("failed.title"), [failure(error, () => this.#load(id))]);
+      if (!movedOn(error)) this.side?.fill(t("failed.title"), [failure(error, () => this.#load(id))]);
     }
   }
 

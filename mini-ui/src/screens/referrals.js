@@ -1,12 +1,13 @@
 // The referrals inbox: what Partner Center sent, what it is linked to, and the answers it waits for.
 import { change, get, movedOn } from "../api.js";
-import { Part, freshId, h, icon } from "../dom.js";
+import { Part, h } from "../dom.js";
 import { day, moment, number } from "../format.js";
 import { t, word } from "../i18n.js";
 import { offer } from "../keys.js";
 import { live } from "../live.js";
 import { plain } from "../overlays.js";
 import { chip, searchBox } from "../parts/filters.js";
+import { Side } from "../parts/side.js";
 import { pageBefore, turned } from "../parts/trail.js";
 import { List, failure, howMany, nothing } from "../parts/list.js";
 import "../parts/sync.js";
@@ -14,7 +15,7 @@ import { address, go, route } from "../router.js";
 import { may } from "../status.js";
 import { toast } from "../toasts.js";
 import { referralFacts } from "../lead/referrals.js";
-import { copyButton, section } from "../lead/pieces.js";
+import { copyButton, deedButton, section } from "../lead/pieces.js";
 import * as words from "../words.js";
 import { head } from "./head.js";
 
@@ -22,8 +23,6 @@ import { head } from "./head.js";
 /** @typedef {import("../api-types").ReferralDetail} ReferralDetail */
 
 const FILTERS = ["q", "category", "status", "link", "expiring_days", "company_domain"];
-const MODAL = "(max-width: 760px)";
-
 class Referrals extends Part {
   begin() {
     /** @type {string} */
@@ -46,12 +45,12 @@ class Referrals extends Part {
     this.search = searchBox({ label: t("search.referrals"), value: route().params.get("q") ?? "", changed: (q) => this.set({ q }, { replace: true }) });
     this.chips = h("span", { class: "row-of" });
     this.count = h("span", { class: "muted", role: "status" });
-    this.detail = new Detail(() => this.close(), () => this.load(true));
+    this.detail = new Detail(new Side(() => this.close(), this.signal), () => this.load(true));
     this.replaceChildren(
       head(t("room.referrals")),
       h("div", { class: "toolbar", role: "search" }, h("div", { class: "row-of" }, this.search.element, this.chips), h("span", { class: "end" }, document.createElement("hunter-sync"))),
       h("div", { class: "count-line" }, this.count),
-      h("div", { class: "split" }, h("section", { class: "pane", "aria-label": t("room.referrals") }, this.list.element), this.detail.element),
+      h("div", { class: "split" }, h("section", { class: "pane", "aria-label": t("room.referrals") }, this.list.element), this.detail.side.element),
     );
     let due = 0;
     const soon = () => {
@@ -197,7 +196,7 @@ function columns() {
           "div",
           { class: "two" },
           h("a", { class: "main-line", href: address("referrals", one.id, new URLSearchParams(location.search)), "data-opens": true }, one.company_name || one.name || one.id),
-          one.company_domain ? h("span", { class: "sub-line" }, one.company_domain) : h("span", { class: "sub-line warn" }, t("link.needs_domain")),
+          one.company_domain ? h("span", { class: "sub-line" }, one.domain_shown) : h("span", { class: "sub-line warn" }, t("link.needs_domain")),
         ),
     },
     { key: "kind", label: t("filter.type"), class: "d1", cell: (one) => words.category(one.category) },
@@ -219,65 +218,29 @@ function columns() {
 /** One referral beside the list. */
 class Detail {
   /**
-   * @param {() => void} close
+   * @param {Side} side
    * @param {() => void} changed
    */
-  constructor(close, changed) {
-    this.close = close;
+  constructor(side, changed) {
+    this.side = side;
     this.changed = changed;
-    this.titleId = freshId("referral");
-    /** @type {string | null} */
-    this.id = null;
     /** @type {AbortController} */
     this.loading = new AbortController();
-    this.element = h("section", { class: "drawer", hidden: true, "aria-labelledby": this.titleId });
   }
 
   /** @param {string} id */
   show(id) {
-    this.element.hidden = false;
-    this.#seal(matchMedia(MODAL).matches);
-    if (this.id === id) return;
-    this.id = id;
-    this.#frame("…", []);
-    void this.load();
-    if (document.activeElement === document.body || this.element.contains(document.activeElement) || document.activeElement?.closest("tr")) this.element.querySelector("h2")?.focus({ preventScroll: true });
+    if (this.side.open(id)) void this.load();
   }
 
   /** Tells whether it had the focus. */
   hide() {
-    const had = !this.element.hidden && (this.element.contains(document.activeElement) || document.activeElement === document.body);
     this.loading.abort();
-    this.element.hidden = true;
-    this.id = null;
-    this.#seal(false);
-    return had;
-  }
-
-  /** @param {boolean} on */
-  #seal(on) {
-    document.querySelector("hunter-rail")?.toggleAttribute("inert", on);
-    for (let one = /** @type {Element | null} */ (this.element); one && one.id !== "main"; one = one.parentElement) {
-      for (const sibling of one.parentElement?.children ?? []) if (sibling !== one) sibling.toggleAttribute("inert", on);
-    }
-  }
-
-  /**
-   * @param {string} title
-   * @param {(Node | null)[]} content
-   */
-  #frame(title, content) {
-    const held = this.element.contains(document.activeElement);
-    const heading = h("h2", { id: this.titleId, tabindex: -1 }, title);
-    this.element.replaceChildren(
-      h("div", { class: "drawer-head" }, h("div", { class: "title-line" }, h("div", null, heading), h("button", { type: "button", class: "icon-button", "aria-label": t("close.lead"), title: "Esc", onclick: () => this.close() }, icon("close")))),
-      h("div", { class: "drawer-body" }, content),
-    );
-    if (held) heading.focus({ preventScroll: true });
+    return this.side.hide();
   }
 
   async load() {
-    const id = this.id;
+    const id = this.side.id;
     if (id === null) return;
     this.loading.abort();
     this.loading = new AbortController();
@@ -286,7 +249,7 @@ class Detail {
       const detail = await get(`/referrals/${encodeURIComponent(id)}`, {}, this.loading.signal);
       this.draw(detail);
     } catch (error) {
-      if (!movedOn(error)) this.#frame("…", [failure(error, () => this.load())]);
+      if (!movedOn(error)) this.side.fill(t("failed.title"), [failure(error, () => this.load())]);
     }
   }
 
@@ -297,7 +260,7 @@ class Detail {
       this.changed();
     };
     const contact = detail.contact;
-    this.#frame(detail.company_name || detail.name, [
+    this.side.fill(detail.company_name || detail.name, [
       h("section", { class: "section" }, ...referralFacts(detail, after)),
       contact
         ? section(
@@ -315,34 +278,43 @@ class Detail {
    * @param {() => void} after
    */
   linkParts(detail, after) {
-    const failed = /** @param {unknown} error */ (error) => movedOn(error) || toast(plain(error), { tone: "bad" });
+    const told = h("p", { class: "bad", role: "alert", hidden: true });
+    const failed = /** @param {unknown} error */ (error) => {
+      if (movedOn(error)) return;
+      told.textContent = plain(error);
+      told.hidden = false;
+    };
     const post = /** @param {string} what @param {Record<string, string>} body @param {string} said */ async (what, body, said) => {
-      try {
-        await change("POST", `/referrals/${encodeURIComponent(detail.id)}/${what}`, body);
-        toast(said, { tone: "good" });
-        after();
-      } catch (error) {
-        failed(error);
-      }
+      told.hidden = true;
+      await change("POST", `/referrals/${encodeURIComponent(detail.id)}/${what}`, body);
+      toast(said, { tone: "good" });
+      after();
     };
     if (detail.company_domain) {
       return [
-        h("p", null, h("a", { href: address("leads", detail.company_domain) }, detail.company_domain), h("span", { class: "muted" }, ` · ${detail.linked_by === "auto" || !detail.linked_by ? t("referral.linked_auto") : t("referral.linked_by", { who: detail.linked_by })}`)),
-        may("act") ? h("div", null, h("button", { type: "button", class: "button small", onclick: () => post("unlink", {}, t("referral.unlinked")) }, t("referral.unlink"))) : null,
+        h("p", null, h("a", { href: address("leads", detail.company_domain) }, detail.domain_shown), h("span", { class: "muted" }, ` · ${detail.linked_by === "auto" || !detail.linked_by ? t("referral.linked_auto") : t("referral.linked_by", { who: detail.linked_by })}`)),
+        told,
+        may("act") ? h("div", null, deedButton(t("referral.unlink"), () => post("unlink", {}, t("referral.unlinked")), failed)) : null,
       ];
     }
     const box = h("div", { class: "stack" }, h("p", { class: "muted" }, t("loading")));
     const input = h("input", { class: "input", required: true, maxlength: 253, placeholder: "example.com", autocapitalize: "none", spellcheck: "false" });
+    /** @type {HTMLFormElement} */
     const form = h(
       "form",
       { class: "stack" },
       h("label", { class: "field" }, h("span", { class: "label" }, t("field.domain")), input),
-      h("div", { class: "row-of" }, h("button", { class: "button small primary", type: "submit" }, t("referral.link")), h("button", { class: "button small", type: "button", onclick: () => form.reportValidity() && post("create-lead", { domain: input.value.trim() }, t("referral.created", { domain: input.value.trim() })) }, t("referral.create"))),
+      h("div", { class: "row-of" }, h("button", { class: "button small primary", type: "submit" }, t("referral.link")), deedButton(t("referral.create"), async () => form.reportValidity() && post("create-lead", { domain: input.value.trim() }, t("referral.created", { domain: input.value.trim() })), failed)),
     );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void post("link", { domain: input.value.trim() }, t("referral.linked", { domain: input.value.trim() }));
+      post("link", { domain: input.value.trim() }, t("referral.linked", { domain: input.value.trim() })).catch(failed);
     });
+    const linkButton = /** @param {{domain: string, name: string}} one */ (one) => {
+      const button = deedButton(t("referral.link"), () => post("link", { domain: one.domain }, t("referral.linked", { domain: one.domain })), failed);
+      button.setAttribute("aria-label", `${t("referral.link")}: ${one.name}`);
+      return button;
+    };
     get(`/referrals/${encodeURIComponent(detail.id)}/suggestions`, {}, this.loading.signal).then(
       (answer) => {
         const { items } = /** @type {{items: {domain: string, name: string, country: string | null, similarity: number}[]}} */ (answer);
@@ -356,7 +328,7 @@ class Detail {
                 "li",
                 { class: "item line-pair" },
                 h("span", null, h("span", { class: "strong" }, one.name), h("br"), h("span", { class: "muted small" }, `${one.domain} · ${t("referral.similar", { n: Math.round(one.similarity) })}`)),
-                may("act") ? h("button", { type: "button", class: "button small", "aria-label": `${t("referral.link")}: ${one.name}`, onclick: () => post("link", { domain: one.domain }, t("referral.linked", { domain: one.domain })) }, t("referral.link")) : null,
+                may("act") ? linkButton(one) : null,
               ),
             ),
           ),
@@ -368,6 +340,7 @@ class Detail {
       h("p", { class: "muted" }, t("referral.link.what")),
       detail.domain_rejected ? h("p", { class: "warn" }, t("referral.rejected_domain", { why: word(`domain_rejected.${detail.domain_rejected}`, detail.domain_rejected) })) : null,
       box,
+      told,
       may("act") ? form : null,
     ];
   }

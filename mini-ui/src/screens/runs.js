@@ -1,11 +1,12 @@
 // Runs: what each sync did, the runs of the engine, and what arrived that could not be read.
 import { change, get, movedOn } from "../api.js";
-import { external, freshId, h, icon } from "../dom.js";
+import { external, h } from "../dom.js";
 import { between, dateTime, duration, moment, number } from "../format.js";
 import { t, word } from "../i18n.js";
 import { openDialog, plain } from "../overlays.js";
 import { failure, nothing } from "../parts/list.js";
-import { TabbedScreen } from "../parts/simple-screen.js";
+import { Side } from "../parts/side.js";
+import { TabbedScreen, onRows } from "../parts/simple-screen.js";
 import { address, go, route } from "../router.js";
 import { may } from "../status.js";
 import { toast } from "../toasts.js";
@@ -30,14 +31,13 @@ export function countsWords(counts) {
 class Runs extends TabbedScreen {
   room = "runs";
   title = /** @type {const} */ ("room.runs");
-  titleId = freshId("run");
-  /** @type {string | null} */
-  shown = null;
+  /** @type {Side | null} */
+  side = null;
 
   begin() {
-    this.drawer = h("section", { class: "drawer", hidden: true, "aria-labelledby": this.titleId });
+    this.side = new Side(() => go(address("runs", null, route().params)), this.signal);
     super.begin();
-    this.split?.append(this.drawer);
+    this.split?.append(this.side.element);
   }
 
   /** @returns {import("../parts/simple-screen.js").Tab[]} */
@@ -55,46 +55,24 @@ class Runs extends TabbedScreen {
         columns: () => quarantineColumns(() => this.load(true)),
         key: (one) => String(one.id),
         empty: () => nothing(t("quarantine.empty"), t("quarantine.empty.what")),
-        actions: () => (may("act") ? [deedButton(t("quarantine.retry"), async () => { await retry(undefined); void this.load(true); }, failed, "link")] : []),
+        actions: () => (may("act") ? [onRows(deedButton(t("quarantine.retry"), async () => { await retry(undefined); void this.load(true); }, failed, "link"))] : []),
       },
     ];
   }
 
   /** @param {string | null} id */
   opened(id) {
-    if (!this.drawer) return;
+    if (!this.side) return;
     if (id === null) {
-      const had = this.drawer.contains(document.activeElement);
-      this.drawer.hidden = true;
-      if (had && this.shown) this.list?.focusRow(this.shown);
-      this.shown = null;
-      return;
-    }
-    this.drawer.hidden = false;
-    if (this.shown !== id) {
-      this.shown = id;
-      this.#frame("…", []);
-      this.drawer.querySelector("h2")?.focus({ preventScroll: true });
-    }
-    void this.#load(id);
+      const before = this.side.id;
+      if (this.side.hide() && before) this.list?.focusRow(before);
+    } else if (this.side.open(id)) void this.#load(id);
   }
 
   /** @param {boolean} [quiet] */
   async load(quiet = false) {
     await super.load(quiet);
-    if (quiet && this.shown) void this.#load(this.shown);
-  }
-
-  /**
-   * @param {string} title
-   * @param {(Node | null)[]} content
-   */
-  #frame(title, content) {
-    const held = this.drawer?.contains(document.activeElement);
-    const heading = h("h2", { id: this.titleId, tabindex: -1 }, title);
-    const close = h("button", { type: "button", class: "icon-button", "aria-label": t("close.lead"), title: "Esc", onclick: () => go(address("runs", null, route().params)) }, icon("close"));
-    this.drawer?.replaceChildren(h("div", { class: "drawer-head" }, h("div", { class: "title-line" }, h("div", null, heading), close)), h("div", { class: "drawer-body" }, content));
-    if (held) heading.focus({ preventScroll: true });
+    if (quiet && this.side?.id) void this.#load(this.side.id);
   }
 
   /** @param {string} id */
@@ -102,9 +80,9 @@ class Runs extends TabbedScreen {
     try {
       /** @type {Run} */
       const run = await get(`/runs/${encodeURIComponent(id)}`, {}, this.signal);
-      if (this.shown !== id) return;
+      if (this.side?.id !== id) return;
       const { stages = [], steps = [] } = run;
-      this.#frame(word(`job.${run.job}`, run.job.replaceAll("_", " ")), [
+      this.side?.fill(word(`job.${run.job}`, run.job.replaceAll("_", " ")), [
         h(
           "section",
           { class: "section" },
@@ -124,7 +102,7 @@ class Runs extends TabbedScreen {
         steps.length > 0 ? section(t("run.steps"), null, h("ul", null, steps.map((one) => h("li", { class: "line-pair" }, h("span", null, words.stage(one.name)), h("span", { class: "muted" }, `${word(`run_state.${one.state}`, one.state)} ${duration(one.seconds)}`))))) : null,
       ]);
     } catch (error) {
-      if (!movedOn(error)) this.#frame(t("failed.title"), [failure(error, () => this.#load(id))]);
+      if (!movedOn(error)) this.side?.fill(t("failed.title"), [failure(error, () => this.#load(id))]);
     }
   }
 }
@@ -133,7 +111,8 @@ class Runs extends TabbedScreen {
 async function retry(ids) {
   /** @type {{count: number}} */
   const { count } = await change("POST", "/quarantine/retry", ids ? { ids } : {});
-  toast(t("quarantine.retried", { n: count }), { tone: "good" });
+  if (count === 0) toast(t("quarantine.retried.none"));
+  else toast(t("quarantine.retried", { n: count }), { tone: "good" });
 }
 
 /**
