@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, case, func, select
 
@@ -90,23 +89,20 @@ def crm_records_by_state(connection: Connection, states: Sequence[str]) -> dict[
 
 def funnel(connection: Connection) -> list[tuple[str, int]]:
     """Referrals, those tied to a company, those accepted, those whose company is in the CRM, those won."""
-    c = referrals.c
-    total, linked, accepted, won = connection.execute(
+    c, of_crm = referrals.c, crm_records.c
+    synced = select(of_crm.referral_id).where(of_crm.referral_id.is_not(None), of_crm.state == "synced")
+    total, accepted, won, unlinked, pushed = connection.execute(
         select(
             func.count(),
-            func.count(c.company_domain),
             func.count(case((c.accepted_at.is_not(None) | (c.status == "Active"), 1))),
             func.count(case((c.substatus == "Won", 1))),
-        )
+            select(func.count()).where(referrals.alias().c.company_domain.is_(None)).scalar_subquery(),
+            select(func.count()).select_from(synced.distinct().subquery()).scalar_subquery(),
+        ).select_from(referrals)
     ).one()
-    pushed = connection.execute(
-        select(func.count(func.distinct(crm_records.c.referral_id))).where(
-            crm_records.c.referral_id.is_not(None), crm_records.c.state == "synced"
-        )
-    ).scalar_one()
     return [
         ("referrals", int(total)),
-        ("linked", int(linked)),
+        ("linked", int(total - unlinked)),
         ("accepted", int(accepted)),
         ("pushed", int(pushed)),
         ("won", int(won)),
@@ -127,21 +123,20 @@ def syncs_by_day(connection: Connection, kind: str, since: datetime) -> list[tup
 def counts(connection: Connection) -> dict[str, int]:
     """The numbers beside the rooms' names."""
 
-    def number(query: Any) -> int:
-        return int(connection.execute(query).scalar_one())
-
-    by_state = crm_records_by_state(connection, ("rejected", "conflict", "deleted_in_crm"))
-    return {
-        "leads": number(select(func.coalesce(func.sum(lead_counts.c.leads), 0))),
-        "referrals": number(select(func.count()).where(referrals.c.status.in_(("New", "Active")))),
-        "needs_domain": number(select(func.count()).where(referrals.c.company_domain.is_(None), referrals.c.is_open)),
-        "imports": number(select(func.count()).select_from(imports)),
-        "quarantine": number(select(func.count()).where(quarantine.c.state == "open")),
-        "rejects": by_state.get("rejected", 0),
-        "conflicts": by_state.get("conflict", 0),
-        "deleted_in_crm": by_state.get("deleted_in_crm", 0),
-        "differences": number(select(func.count()).where(crm_differences.c.mended_at.is_(None))),
+    c, of_crm = referrals.c, crm_records.c
+    numbers = {
+        "leads": select(func.coalesce(func.sum(lead_counts.c.leads), 0)),
+        "referrals": select(func.count()).where(c.status.in_(("New", "Active"))),
+        "needs_domain": select(func.count()).where(c.company_domain.is_(None), c.is_open),
+        "imports": select(func.count()).select_from(imports),
+        "quarantine": select(func.count()).where(quarantine.c.state == "open"),
+        "rejects": select(func.count()).where(of_crm.state == "rejected"),
+        "conflicts": select(func.count()).where(of_crm.state == "conflict"),
+        "deleted_in_crm": select(func.count()).where(of_crm.state == "deleted_in_crm"),
+        "differences": select(func.count()).where(crm_differences.c.mended_at.is_(None)),
     }
+    query = select(*(number.scalar_subquery().label(name) for name, number in numbers.items()))
+    return {name: int(number) for name, number in connection.execute(query).mappings().one().items()}
 
 
 def watermark(connection: Connection, source: str) -> RowMapping | None:

@@ -45,6 +45,13 @@ crm_records = Table(
     Index("ix_crm_records_state_next_attempt_at", "state", "next_attempt_at"),
     Index("ix_crm_records_crm_id", "table_name", "crm_id"),
     Index("ix_crm_records_changed_at", "changed_at"),
+    Index(
+        "ix_crm_records_pushed",
+        "state",
+        "referral_id",
+        sqlite_where=text("referral_id IS NOT NULL"),
+        postgresql_where=text("referral_id IS NOT NULL"),
+    ),
 )
 
 crm_audit = Table(

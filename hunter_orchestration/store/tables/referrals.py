@@ -72,6 +72,9 @@ referrals = Table(
     Index("ix_referrals_engagement_id", "engagement_id"),
     Index("ix_referrals_status_updated_at", "status", "updated_at"),
     Index("ix_referrals_category_updated_at", "category", "updated_at"),
+    # All that the funnel counts by, so that it is counted in the index alone.
+    Index("ix_referrals_funnel", "status", "substatus", "accepted_at"),
+    Index("ix_referrals_open", "category", sqlite_where=text("is_open = 1"), postgresql_where=text("is_open")),
     Index(
         "ix_referrals_company_due",
         "company_due_at",
