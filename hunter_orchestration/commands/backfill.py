@@ -170,6 +170,7 @@ def _local(settings: Settings) -> _Engine:
     from hunter_orchestration.definitions import defs
     from hunter_orchestration.defs.backfills import past_runs, run_here
     from hunter_orchestration.defs.instance import prepare
+    from hunter_orchestration.defs.launching import bury_dead
 
     home = settings.home.absolute() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
@@ -180,6 +181,7 @@ def _local(settings: Settings) -> _Engine:
     instance = dg.DagsterInstance.from_config(str(home))
 
     def past(tags: dict[str, str]) -> list[PastRun]:
+        bury_dead(instance)
         return past_runs(instance, tags)
 
     def find(run_id: str) -> PastRun | None:

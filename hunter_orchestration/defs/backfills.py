@@ -13,6 +13,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from hunter_orchestration.defs.jobs import BACKFILL, CHAIN
+from hunter_orchestration.defs.launching import this_process
 from hunter_orchestration.defs.partitions import RANGE_END, RANGE_START
 
 ASKED = "hunter/backfill"
@@ -131,7 +132,7 @@ def run_here(definitions: dg.Definitions, instance: dg.DagsterInstance, part: Sl
     job = definitions.resolve_job_def(BACKFILL)
     done = job.execute_in_process(
         instance=instance,
-        tags=dict(tags),
+        tags={**tags, **this_process()},
         run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
         asset_selection=[dg.AssetKey(stage) for stage in part.stages],
         raise_on_error=False,

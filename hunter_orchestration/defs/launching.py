@@ -7,6 +7,8 @@ started for hours, and every tick would wait for it.
 from __future__ import annotations
 
 import os
+import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,7 @@ import orjson
 import psutil
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._serdes.config_class import ConfigurableClassData
 
@@ -22,7 +25,10 @@ from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.runs import bury
 
+PROCESS = "hunter/process"
+"""Tag of a run that a command executes in its own process: host, process id, and when it began."""
 _HERE = ("localhost", "127.0.0.1", "::1")
+_UNDER_WAY = [dg.DagsterRunStatus.NOT_STARTED, *IN_PROGRESS_RUN_STATUSES]
 _CLOCK_STEP = 2.0
 """Seconds by which a process may seem younger than the event it wrote: the kernel counts from the boot."""
 
@@ -58,6 +64,9 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def _worker(self, run: dg.DagsterRun) -> tuple[int, float] | None:
         """(process id, when it said so) of a run on this machine."""
+        if PROCESS in run.tags:
+            host, number, at = run.tags[PROCESS].rsplit(" ", 2)
+            return (int(number), float(at)) if host == socket.gethostname() else None
         address = orjson.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
         if "socket" not in address and address.get("host") not in _HERE:
             return None
@@ -71,6 +80,31 @@ class WatchedRunLauncher(DefaultRunLauncher):
                 if pid is not None:
                     return int(str(pid.value)), entry.timestamp
         return None
+
+
+def this_process() -> dict[str, str]:
+    """The tag of a run that this process executes itself."""
+    return {PROCESS: f"{socket.gethostname()} {os.getpid()} {time.time()}"}
+
+
+def bury_dead(instance: dg.DagsterInstance) -> list[str]:
+    """Fail the runs whose process was killed and free the pools they hold, as the daemon does; returns their ids."""
+    launcher = instance.run_launcher
+    dead = []
+    if isinstance(launcher, WatchedRunLauncher):
+        for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
+            health = launcher.check_run_worker_health(run)
+            if health.status == WorkerStatus.FAILED:
+                instance.report_run_failed(run, health.msg)
+                dead.append(run.run_id)
+    storage = instance.event_log_storage
+    for pool in storage.get_concurrency_keys():
+        info = storage.get_concurrency_info(pool)
+        for run_id in {*info.active_run_ids, *info.pending_run_ids}:
+            holder = instance.get_run_by_id(run_id)
+            if holder is None or holder.is_finished:
+                storage.free_concurrency_slots_for_run(run_id)
+    return dead
 
 
 def process_lives(pid: int, at: float) -> bool:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 from typer.testing import CliRunner, Result
 
 from hunter_orchestration.cli import app
 from hunter_orchestration.commands import operations
+from hunter_orchestration.commands.installation import SCRIPTS, environment_for
+from hunter_orchestration.sandbox.running import running_sandbox
+from hunter_orchestration.store import Store
+from hunter_orchestration.store.runs import latest_runs, read_watermark
+from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration_tests.web import engine as engines
 
 TODAY = datetime.now(UTC).date()
@@ -115,3 +124,30 @@ def test_what_makes_no_sense_is_refused_with_the_reason(dagster: Dagster, words:
     assert done.exit_code == 1
     assert said in done.stderr
     assert dagster.launched == []
+
+
+@pytest.mark.slow
+def test_days_whose_process_was_killed_without_dagster_are_finished_by_the_same_command(tmp_path: Path) -> None:
+    first, last = str(TODAY - timedelta(days=60)), str(TODAY)
+    command = [str(SCRIPTS / "hunter"), "backfill", "--from", first, "--to", last, "--stages", "raw_leads,referrals"]
+    with running_sandbox(companies=12) as box:
+        environment = environment_for(box, tmp_path, HUNTER_FIRST_DAY=first)
+        killed = subprocess.run(
+            command,
+            env={**environment, "HUNTER_CRASH_AT": "before_store"},
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert killed.returncode == -signal.SIGKILL
+        resumed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert resumed.returncode == 0, resumed.stderr
+        store = Store(f"sqlite:///{tmp_path / 'hunter.db'}")
+        with store.read() as connection:
+            states = [(row["kind"], row["state"]) for row in latest_runs(connection)]
+            kept = connection.execute(select(func.count()).select_from(referrals)).scalar_one()
+            watermark = read_watermark(connection, "partnercenter", "referrals")
+        store.close()
+        assert states == [("referrals", "succeeded"), ("raw_leads", "succeeded"), ("raw_leads", "failed")]
+        assert kept == len(box.referrals())
+        assert watermark is None
