@@ -6,16 +6,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, func, insert, select, update
 
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.retention import prune
-from hunter_orchestration.store.tables.companies import company_mentions
+from hunter_orchestration.store.tables.companies import company_audit, company_mentions
+from hunter_orchestration.store.tables.crm import crm_audit
 from hunter_orchestration.store.tables.ingestion import import_rejects, imports, quarantine, raw_leads
-from hunter_orchestration.store.tables.operations import events, sync_runs, web_sessions
+from hunter_orchestration.store.tables.operations import events, idempotency_keys, sync_runs, web_sessions
+from hunter_orchestration.store.tables.scans import scan_changes, scans
 
 START = datetime(2025, 11, 24, 4, 10, tzinfo=UTC)
+_PRUNED_EVERY = 20
 
 
 def rows(store: Store, table: Table) -> int:
@@ -29,26 +32,56 @@ def payload(number: int, at: datetime, **more: Any) -> dict[str, Any]:
 
 
 def test_a_year_of_ticks_leaves_no_more_than_the_retention_keeps(store: Store) -> None:
-    settings = load_settings(retention_raw_days=30)
-    largest = dict.fromkeys((events, sync_runs, raw_leads, web_sessions), 0)
-    for first in range(0, 365, 20):
-        days = [(day, START + timedelta(days=day)) for day in range(first, first + 20)]
-        opened = {"user_id": "u", "name": "n", "role": "viewer"}
+    """Each day brings its rows to every table that grows; the newest scan of a domain and open entries stay."""
+    settings = load_settings(
+        retention_raw_days=30, retention_scans_days=40, retention_audit_days=50, retention_quarantine_days=60
+    )
+    a_day = {events: 20, sync_runs: 10, raw_leads: 5, scans: 4, scan_changes: 2, crm_audit: 6, company_audit: 2,
+             quarantine: 3, web_sessions: 1, idempotency_keys: 2}  # fmt: skip
+    days_kept = {
+        events: settings.retention_events_days, sync_runs: settings.retention_runs_days, raw_leads: 30, scans: 40,
+        scan_changes: 40, crm_audit: 50, company_audit: 50, quarantine: 60, web_sessions: 2, idempotency_keys: 2,
+    }  # fmt: skip
+    largest = dict.fromkeys(a_day, 0)
+    for first in range(0, 365, _PRUNED_EVERY):
         with store.write() as connection:
-            ticks = [{"at": at, "kind": "leads_changed"} for _, at in days for _ in range(20)]
-            connection.execute(insert(events), ticks)
-            ran = [{"kind": "companies", "state": "succeeded", "started_at": at} for _, at in days for _ in range(10)]
-            connection.execute(insert(sync_runs), ran)
-            came = [payload(day * 5 + number, at) for day, at in days for number in range(1, 6)]
-            connection.execute(insert(raw_leads), came)
-            sessions = [{"id_hash": str(day), "opened_at": at, "seen_at": at, **opened} for day, at in days]
-            connection.execute(insert(web_sessions), sessions)
-        prune(store, settings, days[-1][1])
+            connection.execute(update(scans).values(is_current=False))
+            for table, count in a_day.items():
+                wanted = [
+                    _row(table, day * count + number, START + timedelta(days=day))
+                    for day in range(first, first + _PRUNED_EVERY)
+                    for number in range(1, count + 1)
+                ]
+                connection.execute(insert(table), wanted)
+            connection.execute(update(scans).where(scans.c.id == select(func.max(scans.c.id)).scalar_subquery())
+                               .values(is_current=True))  # fmt: skip
+        prune(store, settings, START + timedelta(days=first + _PRUNED_EVERY - 1))
         largest = {table: max(most, rows(store, table)) for table, most in largest.items()}
-    assert largest[events] <= 20 * (settings.retention_events_days + 1)
-    assert largest[sync_runs] <= 10 * (settings.retention_runs_days + 1)
-    assert largest[raw_leads] <= 5 * 31
-    assert largest[web_sessions] <= 3
+    for table, most in largest.items():
+        assert 0 < most <= a_day[table] * (days_kept[table] + 1), table.name
+        assert most < a_day[table] * 120, table.name
+
+
+def _row(table: Table, number: int, at: datetime) -> dict[str, Any]:
+    """A row as a day leaves it: every column that must not be empty."""
+    shown: dict[Table, dict[str, Any]] = {
+        events: {"at": at, "kind": "leads_changed"},
+        sync_runs: {"kind": "companies", "state": "succeeded", "started_at": at},
+        raw_leads: payload(number, at),
+        scans: {"domain": f"d{number}.example", "scanned_at": at, "expires_at": at, "is_current": False,
+                "complete": True, "provider": "M365", "mx_state": "found", "spf_state": "valid",
+                "dmarc_state": "none", "findings": {}, "lookups": 8, "seconds": 0.1},
+        scan_changes: {"domain": "d.example", "at": at, "kind": "spf"},
+        crm_audit: {"at": at, "actor": "x", "table_name": "lead", "external_id": "d.example",
+                    "company_domain": "d.example", "operation": "update", "outcome": "confirmed"},
+        company_audit: {"at": at, "actor": "x", "action": "edit", "company_domain": "d.example"},
+        quarantine: {"source": "import", "external_id": str(number), "reason": "x", "detail": "x", "state": "resolved",
+                     "reader_version": 1, "first_at": at, "last_at": at},
+        web_sessions: {"id_hash": str(number), "opened_at": at, "seen_at": at, "user_id": "u", "name": "n",
+                       "role": "viewer"},
+        idempotency_keys: {"key": str(number), "actor": "x", "request_hash": "x", "status": 200, "body": {}, "at": at},
+    }  # fmt: skip
+    return shown[table]
 
 
 def test_payloads_somebody_still_reads_stay_whatever_their_age(store: Store) -> None:
