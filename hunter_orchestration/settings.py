@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     retention_runs_days: int = Field(14, ge=1, description="Dagster runs kept.")
     retention_raw_days: int = Field(400, ge=1, description="Raw payloads kept after they were superseded.")
     retention_scans_days: int = Field(180, ge=1, description="Superseded scans kept.")
-    retention_audit_days: int = Field(730, ge=30, description="Audit entries kept.")
+    retention_audit_days: int = Field(730, ge=30, description="Audit entries, past scores and mended differences kept.")
     retention_quarantine_days: int = Field(180, ge=1, description="Resolved quarantine entries kept.")
     retention_events_days: int = Field(14, ge=1, description="Page events kept.")
     alerts_file: Path | None = Field(None, description="Where alerts go: webhook, e-mail, Teams. Empty: the log only.")

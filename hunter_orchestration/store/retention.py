@@ -11,7 +11,7 @@ from sqlalchemy import Column, ColumnElement, Table, and_, delete, exists, selec
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store.engine import Store
 from hunter_orchestration.store.tables.companies import company_audit, company_mentions
-from hunter_orchestration.store.tables.crm import crm_audit
+from hunter_orchestration.store.tables.crm import crm_audit, crm_differences
 from hunter_orchestration.store.tables.ingestion import import_rejects, imports, quarantine, raw_leads
 from hunter_orchestration.store.tables.operations import (
     bulk_actions,
@@ -22,6 +22,7 @@ from hunter_orchestration.store.tables.operations import (
 )
 from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration.store.tables.scans import scan_changes, scans
+from hunter_orchestration.store.tables.scores import score_history
 
 _BATCH = 5000
 _SHORT_LIVED_DAYS = 2
@@ -32,7 +33,7 @@ def prune(store: Store, settings: Settings, now: datetime) -> dict[str, int]:
     """Drop old rows; returns how many by table.
 
     Kept whatever their age: payloads a referral, a company or an open quarantine entry was read from, current scans,
-    open quarantine entries, imports that wait or run.
+    open quarantine entries, differences that are not mended, imports that wait or run.
     """
 
     def before(days: int) -> datetime:
@@ -48,6 +49,8 @@ def prune(store: Store, settings: Settings, now: datetime) -> dict[str, int]:
          settings.retention_raw_days),
         (crm_audit, crm_audit.c.at, true(), settings.retention_audit_days),
         (company_audit, company_audit.c.at, true(), settings.retention_audit_days),
+        (crm_differences, crm_differences.c.mended_at, true(), settings.retention_audit_days),
+        (score_history, score_history.c.at, true(), settings.retention_audit_days),
         (quarantine, quarantine.c.last_at, quarantine.c.state != "open", settings.retention_quarantine_days),
         (import_rejects, imports.c.created_at, imports.c.state.in_(_OVER), settings.retention_raw_days),
         (imports, imports.c.created_at, imports.c.state.in_(_OVER), settings.retention_raw_days),

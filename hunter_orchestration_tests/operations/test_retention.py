@@ -12,10 +12,11 @@ from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.retention import prune
 from hunter_orchestration.store.tables.companies import company_audit, company_mentions
-from hunter_orchestration.store.tables.crm import crm_audit
+from hunter_orchestration.store.tables.crm import crm_audit, crm_differences
 from hunter_orchestration.store.tables.ingestion import import_rejects, imports, quarantine, raw_leads
 from hunter_orchestration.store.tables.operations import events, idempotency_keys, sync_runs, web_sessions
 from hunter_orchestration.store.tables.scans import scan_changes, scans
+from hunter_orchestration.store.tables.scores import score_history
 
 START = datetime(2025, 11, 24, 4, 10, tzinfo=UTC)
 _PRUNED_EVERY = 20
@@ -37,10 +38,11 @@ def test_a_year_of_ticks_leaves_no_more_than_the_retention_keeps(store: Store) -
         retention_raw_days=30, retention_scans_days=40, retention_audit_days=50, retention_quarantine_days=60
     )
     a_day = {events: 20, sync_runs: 10, raw_leads: 5, scans: 4, scan_changes: 2, crm_audit: 6, company_audit: 2,
-             quarantine: 3, web_sessions: 1, idempotency_keys: 2}  # fmt: skip
+             crm_differences: 2, score_history: 3, quarantine: 3, web_sessions: 1, idempotency_keys: 2}  # fmt: skip
     days_kept = {
         events: settings.retention_events_days, sync_runs: settings.retention_runs_days, raw_leads: 30, scans: 40,
-        scan_changes: 40, crm_audit: 50, company_audit: 50, quarantine: 60, web_sessions: 2, idempotency_keys: 2,
+        scan_changes: 40, crm_audit: 50, company_audit: 50, crm_differences: 50, score_history: 50,
+        quarantine: 60, web_sessions: 2, idempotency_keys: 2,
     }  # fmt: skip
     largest = dict.fromkeys(a_day, 0)
     for first in range(0, 365, _PRUNED_EVERY):
@@ -75,6 +77,8 @@ def _row(table: Table, number: int, at: datetime) -> dict[str, Any]:
         crm_audit: {"at": at, "actor": "x", "table_name": "lead", "external_id": "d.example",
                     "company_domain": "d.example", "operation": "update", "outcome": "confirmed"},
         company_audit: {"at": at, "actor": "x", "action": "edit", "company_domain": "d.example"},
+        crm_differences: {"found_at": at, "mended_at": at, "table_name": "lead", "external_id": "x", "kind": "field"},
+        score_history: {"domain": "d.example", "at": at, "score": 1, "priority": "P1", "rules_version": "1"},
         quarantine: {"source": "import", "external_id": str(number), "reason": "x", "detail": "x", "state": "resolved",
                      "reader_version": 1, "first_at": at, "last_at": at},
         web_sessions: {"id_hash": str(number), "opened_at": at, "seen_at": at, "user_id": "u", "name": "n",
