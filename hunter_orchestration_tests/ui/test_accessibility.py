@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from hunter_orchestration_tests.ui.conftest import DESK, PHONE, Opened, PageFactory
+from hunter_orchestration_tests.ui.looking import settled, violations_in_both_schemes
 
 pytestmark = pytest.mark.slow
 
@@ -37,35 +38,6 @@ PLACES = (
 )
 
 
-def _settled(page: Page) -> None:
-    expect(page.locator("h1")).to_be_visible()
-    expect(page.locator(".bone")).to_have_count(0)
-    page.wait_for_load_state("load")
-
-
-def _found(page: Page, options: dict[str, object] | None = None) -> list[str]:
-    results = Axe().run(page, options=options)
-    return [
-        f"{one['id']}: {node['target']} {node.get('failureSummary', '')}"
-        for one in results.response["violations"]
-        for node in one["nodes"]
-    ]
-
-
-def _in_both_schemes(page: Page) -> list[str]:
-    """Everything in light; in dark what depends on colours."""
-    found = _found(page)
-    page.emulate_media(color_scheme="dark")
-    # Colours fade over in 120 ms.
-    page.wait_for_timeout(200)
-    found += [
-        f"dark {one}"
-        for one in _found(page, {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}})
-    ]
-    page.emulate_media(color_scheme="light")
-    return found
-
-
 # No rule of axe looks at size and language together, so each place is seen in both sizes and in both languages once;
 # what opens from it is looked at in English at a desk below.
 @pytest.mark.parametrize(("size", "locale"), [(DESK, "tr-TR"), (PHONE, "en-GB")], ids=["desk tr", "phone en"])
@@ -77,10 +49,91 @@ def test_axe_finds_nothing_anywhere(
     wrong = {}
     for place in PLACES:
         page.goto(site + place)
-        _settled(page)
-        found = _in_both_schemes(page)
+        settled(page)
+        found = violations_in_both_schemes(page)
         if found:
             wrong[place] = found
+    assert wrong == {}
+
+
+def _fails(page: Page) -> None:
+    def answer(route: Route) -> None:
+        problem = {"code": "internal", "detail": "x", "request_id": "r-1"}
+        route.fulfill(status=500, content_type="application/problem+json", body=json.dumps(problem))
+
+    for asked in ("**/api/v1/leads?*", "**/api/v1/leads/summary", "**/api/v1/leads/*.example", "**/referrals/sync"):
+        page.route(asked, answer)
+
+
+def _table(page: Page, site: str) -> None:
+    page.goto(site + FEW)
+
+
+def _drawer(page: Page, site: str) -> None:
+    page.goto(f"{site}/leads/marmaragrup.example?q=insaat")
+
+
+def _dialog(page: Page, site: str) -> None:
+    page.goto(site + FEW)
+    settled(page)
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.locator(".bulk .button.primary").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def _error(page: Page, site: str) -> None:
+    _fails(page)
+    page.goto(f"{site}/leads")
+    expect(page.locator(".pane [role=alert]")).to_be_visible()
+    page.locator("hunter-sync button").click()
+    expect(page.locator(".toast.bad")).to_be_visible()
+
+
+def _error_in_the_drawer(page: Page, site: str) -> None:
+    _fails(page)
+    page.goto(f"{site}/leads/egeinsaat.example")
+    expect(page.locator("hunter-lead [role=alert]")).to_be_visible()
+
+
+def _empty(page: Page, site: str) -> None:
+    page.goto(f"{site}/leads?q=nowhere-at-all")
+
+
+State = Callable[[Page, str], None]
+EVERY_STATE: tuple[State, ...] = (_table, _drawer, _dialog, _error, _error_in_the_drawer, _empty)
+# What the places above do not show.
+MORE_STATES: tuple[State, ...] = (_dialog, _error, _error_in_the_drawer)
+
+
+@pytest.mark.parametrize(
+    ("size", "locale", "states"),
+    [
+        (DESK, "en-GB", EVERY_STATE),
+        (PHONE, "tr-TR", EVERY_STATE),
+        (DESK, "tr-TR", MORE_STATES),
+        (PHONE, "en-GB", MORE_STATES),
+    ],
+    ids=["desk en", "phone tr", "desk tr", "phone en"],
+)
+def test_axe_finds_nothing_in_any_state_size_language_and_theme(
+    site: str,
+    page_for: PageFactory,
+    opened: Opened,
+    size: dict[str, int],
+    locale: str,
+    states: tuple[State, ...],
+) -> None:
+    opened.allowed += ["500"]
+    wrong = {}
+    for state in states:
+        page = page_for(viewport=size, locale=locale, color_scheme="light")
+        state(page, site)
+        settled(page)
+        found = violations_in_both_schemes(page)
+        page.context.close()
+        if found:
+            wrong[state.__name__] = found
     assert wrong == {}
 
 
@@ -112,10 +165,9 @@ def test_axe_finds_nothing_in_what_opens(
 ) -> None:
     page = page_for(color_scheme="light")
     page.goto(site + place)
-    _settled(page)
+    settled(page)
     act(page)
-    page.wait_for_timeout(300)
-    assert _in_both_schemes(page) == []
+    assert violations_in_both_schemes(page) == []
 
 
 WIDTHS = (320, 360, 390, 600, 760, 761, 800, 1024, 1280, 1440, 1920, 2560)
@@ -128,7 +180,7 @@ WIDTHS = (320, 360, 390, 600, 760, 761, 800, 1024, 1280, 1440, 1920, 2560)
 def test_nothing_scrolls_sideways(site: str, page_for: PageFactory, place: str) -> None:
     page = page_for(viewport={"width": WIDTHS[0], "height": 800}, locale="tr-TR")
     page.goto(site + place)
-    _settled(page)
+    settled(page)
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

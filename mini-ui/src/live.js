@@ -22,7 +22,8 @@ const LONGEST_PAUSE_MS = 15000;
 
 /** @type {EventSource | null} */
 let source = null;
-let last = 0;
+/** The newest event that was heard of; below zero while none is known, since a store's first event follows zero. */
+let last = -1;
 let failures = 0;
 let timer = 0;
 let up = true;
@@ -40,7 +41,7 @@ export function listen(after) {
   source?.close();
   clearTimeout(timer);
   // The server's own reconnection would start from its last id too, but not after an answer that was an error.
-  source = new EventSource(apiAddress("/events", last > 0 ? { last_event_id: last } : {}));
+  source = new EventSource(apiAddress("/events", last >= 0 ? { last_event_id: last } : {}));
   source.addEventListener("hello", () => {
     failures = 0;
     tell(true);

@@ -208,7 +208,7 @@ function whoLine(detail) {
     lead.domain_shown,
     " ",
     copyButton(lead.domain, t("copy.domain")),
-    parts.map((part) => [" · ", h("span", { class: "together" }, part)]).flat(),
+    parts.map((part) => [" ", h("span", { class: "together" }, `· ${part}`)]).flat(),
   );
 }
 

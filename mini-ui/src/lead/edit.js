@@ -1,6 +1,7 @@
 // Corrections by a person: they outlive every sync until the field is given back to the sources.
 import { change, movedOn } from "../api.js";
 import { h } from "../dom.js";
+import { companySize } from "../format.js";
 import { t } from "../i18n.js";
 import { confirmDialog, plain } from "../overlays.js";
 import { address, go } from "../router.js";
@@ -17,6 +18,7 @@ const FIELDS = /** @type {const} */ (["name", "country", "city", "size", "phone"
  */
 export function editCompany(company, after) {
   const inputs = FIELDS.map((name) => {
+    if (name === "size") return { name, input: sizeChoice(company.size ?? ""), before: company.size ?? "" };
     const input = h("input", { class: "input", value: company[name] ?? "", maxlength: 300, required: name === "name" });
     if (name === "country") Object.assign(input, { pattern: "[A-Za-z]{2}", maxLength: 2, title: t("edit.country") });
     return { name, input, before: company[name] ?? "" };
@@ -43,6 +45,15 @@ export function editCompany(company, after) {
       after();
     },
   });
+}
+
+/** Company sizes as Partner Center codes them. */
+const SIZES = ["1to9employees", "10to50employees", "51to250employees", "251to1000employees", "1001to5000employees", "5001to10000employees", "10001to20000employees", "20000plusemployees"];
+
+/** @param {string} now a code, or what a source wrote */
+function sizeChoice(now) {
+  const choices = now === "" || SIZES.includes(now) ? SIZES : [now, ...SIZES];
+  return h("select", { class: "input", value: now }, h("option", { value: "" }, "–"), choices.map((value) => h("option", { value }, companySize(value))));
 }
 
 /**

@@ -2,7 +2,7 @@
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { country, inOrder, number } from "../format.js";
-import { t } from "../i18n.js";
+import { t, word } from "../i18n.js";
 import { popoverFrom } from "../overlays.js";
 import { chip } from "../parts/filters.js";
 import { route } from "../router.js";
@@ -75,7 +75,10 @@ export class FilterBar {
         /** @type {Facets} */
         const { facets } = await get("/leads/facets", filtersOf(now), this.#how.signal);
         const values = (facets[of.facet] ?? []).map(({ value, count }) => ({ value: value ?? NONE, label: of.shown(value ?? NONE), count }));
-        if (of.name === "priority") return values.sort((a, b) => inOrder(a.value, b.value));
+        if (of.name === "priority") {
+          const meaning = /** @param {string} value */ (value) => (value === NONE ? "" : word(`priority.${value}`, ""));
+          return values.map((one) => ({ ...one, label: [one.label, meaning(one.value)].filter(Boolean).join(" · ") })).sort((a, b) => inOrder(a.value, b.value));
+        }
         return values.sort((a, b) => b.count - a.count || inOrder(a.label, b.label));
       },
     });

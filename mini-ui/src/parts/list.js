@@ -116,6 +116,7 @@ export class List {
   fail(error) {
     this.table.removeAttribute("aria-busy");
     this.rows = [];
+    this.body.replaceChildren();
     this.table.hidden = true;
     this.paging.hidden = true;
     this.state.hidden = false;

@@ -38,6 +38,8 @@ export class Side {
   body = h("div", { class: "drawer-body" });
   /** What is open. @type {string | null} */
   id = null;
+  /** @type {Element | null} */
+  #opener = null;
 
   /**
    * @param {() => void} close
@@ -55,6 +57,7 @@ export class Side {
    */
   open(id) {
     const fresh = this.element.hidden;
+    if (fresh) this.#opener = document.activeElement;
     this.element.hidden = false;
     shape(this.element);
     if (this.id === id) return false;
@@ -74,6 +77,14 @@ export class Side {
     this.id = null;
     seal(this.element, false);
     return had;
+  }
+
+  /** Gives the focus to what opened it; tells whether that is still there. */
+  giveBack() {
+    const opener = this.#opener;
+    if (!(opener instanceof HTMLElement) || opener === document.body || !opener.isConnected) return false;
+    opener.focus({ preventScroll: true });
+    return true;
   }
 
   /**

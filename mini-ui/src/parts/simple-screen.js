@@ -144,6 +144,7 @@ export class TabbedScreen extends Part {
       for (const button of this.line?.children ?? []) {
         if (button instanceof HTMLElement && "needsRows" in button.dataset) button.hidden = page.items.length === 0;
       }
+      if (this.line) this.line.hidden = [...this.line.children].every((one) => one instanceof HTMLElement && one.hidden);
     } catch (error) {
       if (movedOn(error)) return;
       if (error instanceof Error && "code" in error && error.code === "stale_cursor") this.turn("");

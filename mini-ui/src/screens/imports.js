@@ -89,7 +89,7 @@ class Imports extends TabbedScreen {
     if (!this.side) return;
     if (id === null) {
       const before = this.side.id;
-      if (this.side.hide() && before) this.list?.focusRow(before);
+      if (this.side.hide() && before && !this.side.giveBack()) this.list?.focusRow(before);
     } else if (this.side.open(id)) void this.#load(id);
   }
 
@@ -110,7 +110,7 @@ class Imports extends TabbedScreen {
         rejects ? this.rejectSection(made, rejects.items) : null,
       ]);
     } catch (error) {
-      if (!movedOn(error)) this.side?.fill(t("failed.title"), [failure(error, () => this.#load(id))]);
+      if (!movedOn(error)) this.side?.fill(t("room.imports"), [failure(error, () => this.#load(id))]);
     }
   }
 

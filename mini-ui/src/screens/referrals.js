@@ -15,7 +15,7 @@ import { address, go, route } from "../router.js";
 import { may } from "../status.js";
 import { toast } from "../toasts.js";
 import { referralFacts } from "../lead/referrals.js";
-import { copyButton, deedButton, section } from "../lead/pieces.js";
+import { deedButton, reach, section } from "../lead/pieces.js";
 import * as words from "../words.js";
 import { head } from "./head.js";
 
@@ -249,7 +249,7 @@ class Detail {
       const detail = await get(`/referrals/${encodeURIComponent(id)}`, {}, this.loading.signal);
       this.draw(detail);
     } catch (error) {
-      if (!movedOn(error)) this.side.fill(t("failed.title"), [failure(error, () => this.load())]);
+      if (!movedOn(error)) this.side.fill(t("room.referrals"), [failure(error, () => this.load())]);
     }
   }
 
@@ -266,7 +266,13 @@ class Detail {
         ? section(
             t("section.who"),
             null,
-            h("p", null, h("span", { class: "strong" }, contact.name ?? contact.email), contact.email && contact.name ? [" · ", contact.email] : null, contact.email ? [" ", copyButton(contact.email, t("copy.email"))] : null, contact.phone ? [" · ", contact.phone] : null),
+            contact.name ? h("p", { class: "strong" }, contact.name) : null,
+            h(
+              "p",
+              { class: "small address" },
+              contact.email ? reach(`mailto:${encodeURIComponent(contact.email).replace("%40", "@")}`, contact.email, t("copy.email")) : null,
+              contact.phone ? reach(`tel:${contact.phone.replace(/[^+\d]/g, "")}`, contact.phone, t("copy.phone")) : null,
+            ),
           )
         : null,
       section(t("filter.link"), null, ...this.linkParts(detail, after)),

@@ -65,7 +65,7 @@ class Runs extends TabbedScreen {
     if (!this.side) return;
     if (id === null) {
       const before = this.side.id;
-      if (this.side.hide() && before) this.list?.focusRow(before);
+      if (this.side.hide() && before && !this.side.giveBack()) this.list?.focusRow(before);
     } else if (this.side.open(id)) void this.#load(id);
   }
 
@@ -102,7 +102,7 @@ class Runs extends TabbedScreen {
         steps.length > 0 ? section(t("run.steps"), null, h("ul", null, steps.map((one) => h("li", { class: "line-pair" }, h("span", null, words.stage(one.name)), h("span", { class: "muted" }, `${word(`run_state.${one.state}`, one.state)} ${duration(one.seconds)}`))))) : null,
       ]);
     } catch (error) {
-      if (!movedOn(error)) this.side?.fill(t("failed.title"), [failure(error, () => this.#load(id))]);
+      if (!movedOn(error)) this.side?.fill(t("room.runs"), [failure(error, () => this.#load(id))]);
     }
   }
 }
