@@ -109,7 +109,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 _SECONDS_LONG = ("end_to_end/", "faults/", "dynamics/test_throttling.py", "defs/test_ticks.py")
 _FIRST = (
-    "end_to_end/test_on_", "end_to_end/test_soak.py", "operations/test_celery_workers.py", "ui/test_journeys.py", "ui/", "dynamics/", "faults/", "web/",
+    "end_to_end/test_on_", "end_to_end/test_soak.py", "operations/test_celery_workers.py", "ui/test_journeys.py",
+    "ui/", "dynamics/", "faults/", "web/",
     "defs/", "security/", "scanning/",
 )  # fmt: skip
 """Files go to the workers in this order: the longest first, so that none is left alone with one at the end."""
