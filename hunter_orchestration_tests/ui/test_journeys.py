@@ -13,7 +13,7 @@ from hunter_orchestration.store import Store, runs
 from hunter_orchestration.store.tables.leads import leads as leads_table
 from hunter_orchestration.store.tables.operations import bulk_actions, sync_runs
 from hunter_orchestration.store.work import utc_now
-from hunter_orchestration_tests.ui.conftest import PHONE, PageFactory
+from hunter_orchestration_tests.ui.conftest import PageFactory
 from hunter_orchestration_tests.ui.serving import serving
 from hunter_orchestration_tests.ui.world import XSS
 from hunter_orchestration_tests.web.engine import Engine
@@ -419,25 +419,6 @@ def test_a_turkish_browser_is_spoken_to_in_turkish(site: str, page_for: PageFact
     page.goto(f"{site}/leads?q=egeinsaat")
     expect(page.get_by_text("1 aday", exact=True)).to_be_visible()
     expect(page.locator("tbody")).to_contain_text("Ortak satış")
-
-
-def test_on_a_phone_the_drawer_is_a_sheet_that_keeps_the_focus(site: str, page_for: PageFactory) -> None:
-    page = page_for(viewport=PHONE, has_touch=True)
-    page.goto(f"{site}/leads?q=insaat")
-    page.get_by_role("link", name="Ege İnşaat ve Proje A.Ş.").click()
-    drawer = page.locator("hunter-lead")
-    expect(drawer).to_have_attribute("aria-modal", "true")
-    box = drawer.bounding_box()
-    assert box is not None
-    assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 844)
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        inside = page.evaluate("document.querySelector('hunter-lead').contains(document.activeElement)")
-        assert inside or page.evaluate("document.activeElement === document.body")
-    drawer.get_by_role("button", name="Close (Esc)").click()
-    expect(drawer).to_be_hidden()
-    page.get_by_role("searchbox").click()
-    expect(page.get_by_role("searchbox")).to_be_focused()
 
 
 def test_an_empty_store_says_what_to_do(sqlite_store: Store, engine: Engine, page: Page) -> None:

@@ -91,6 +91,25 @@ def test_messages_can_be_read_again(site: str, page: Page) -> None:
     expect(page.get_by_role("dialog", name="Messages")).to_contain_text("View Sabah saved")
 
 
+def test_on_a_phone_the_drawer_is_a_sheet_that_keeps_the_focus(site: str, page_for: PageFactory) -> None:
+    page = page_for(viewport=PHONE, has_touch=True)
+    page.goto(f"{site}/leads?q=insaat")
+    page.get_by_role("link", name="Ege İnşaat ve Proje A.Ş.").click()
+    drawer = page.locator("hunter-lead")
+    expect(drawer).to_have_attribute("aria-modal", "true")
+    box = drawer.bounding_box()
+    assert box is not None
+    assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 844)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        inside = page.evaluate("document.querySelector('hunter-lead').contains(document.activeElement)")
+        assert inside or page.evaluate("document.activeElement === document.body")
+    drawer.get_by_role("button", name="Close (Esc)").click()
+    expect(drawer).to_be_hidden()
+    page.get_by_role("searchbox").click()
+    expect(page.get_by_role("searchbox")).to_be_focused()
+
+
 @pytest.mark.parametrize(
     ("place", "name"),
     [

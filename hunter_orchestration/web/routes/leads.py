@@ -13,7 +13,7 @@ from hunter_orchestration.partner_center import write_back
 from hunter_orchestration.store import Connection, companies, lead_counting, lead_details, lead_queries, page_figures
 from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.work import utc_now
-from hunter_orchestration.web import cursors, models, shapes
+from hunter_orchestration.web import cursors, figures, models, shapes
 from hunter_orchestration.web.context import Context, Hunter, Viewer
 from hunter_orchestration.web.lead_query import LeadFilterQuery, LeadListQuery
 from hunter_orchestration.web.problems import ProblemError, not_found
@@ -115,14 +115,14 @@ def facets(hunter: Hunter, _person: Viewer, query: Annotated[LeadFilterQuery, Qu
 
 
 @router.get("/summary", summary="Figures above the list")
-def summary(hunter: Hunter, _person: Viewer) -> models.Summary:
+def summary(hunter: Hunter, _person: Viewer) -> figures.Summary:
     """What needs somebody today, and how the leads spread."""
     with hunter.read() as connection:
         version = page_figures.data_version(connection)
         return hunter.kept.get("summary", version, lambda: _summary(hunter, connection))
 
 
-def _summary(hunter: Context, connection: Connection) -> models.Summary:
+def _summary(hunter: Context, connection: Connection) -> figures.Summary:
     now = utc_now()
     tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     soon, today = page_figures.expiring(connection, now, _WARN_DAYS, tomorrow)
@@ -142,27 +142,27 @@ def _summary(hunter: Context, connection: Connection) -> models.Summary:
         ]
 
     decisions = {name: counts[key] for name, key in _DECISIONS.items()}
-    return models.Summary(
+    return figures.Summary(
         total=counts["leads"],
-        expiring=models.Expiring(soon=soon, today=today, days=_WARN_DAYS),
-        new_top=models.NewTop(
+        expiring=figures.Expiring(soon=soon, today=today, days=_WARN_DAYS),
+        new_top=figures.NewTop(
             count=page_figures.new_of_priorities(connection, _TOP, now - timedelta(days=_WEEK_DAYS)), days=_WEEK_DAYS
         ),
         open_co_sell=[
-            models.CurrencySum(currency=currency, value=value, count=number)
+            figures.CurrencySum(currency=currency, value=value, count=number)
             for currency, value, number in page_figures.open_value(connection, "co_sell")
         ],
-        crm_decisions=models.Decisions(**decisions, total=sum(decisions.values())),
+        crm_decisions=figures.Decisions(**decisions, total=sum(decisions.values())),
         by_priority=values("priority"),
         by_segment=values("commercial_segment"),
-        funnel=[models.FunnelStage(stage=stage, count=number) for stage, number in page_figures.funnel(connection)],
+        funnel=[figures.FunnelStage(stage=stage, count=number) for stage, number in page_figures.funnel(connection)],
         score_histogram=[
-            models.ScoreBand.model_validate(
+            figures.ScoreBand.model_validate(
                 {"from": band * 10, "to": 100 if band == 9 else band * 10 + 9, "count": number}
             )
             for band, number in enumerate(bands)
         ],
-        syncs=[models.SyncDay(day=day, succeeded=good, failed=bad) for day, (good, bad) in by_day.items()],
+        syncs=[figures.SyncDay(day=day, succeeded=good, failed=bad) for day, (good, bad) in by_day.items()],
         counts=counts,
     )
 
