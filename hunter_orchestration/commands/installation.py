@@ -123,14 +123,22 @@ class Installation:
         found: dict[str, Any] = response.json()
         return found
 
+    def press(self, path: str, seconds: float = 90) -> dict[str, Any]:
+        """Press a button that starts a run; again while the engine does not answer, as on a busy machine."""
+        end = time.monotonic() + seconds
+        while (answer := self.ask("POST", f"/api/v1{path}", {})).status_code == 503 and time.monotonic() < end:
+            time.sleep(1)
+        answer.raise_for_status()
+        pressed: dict[str, Any] = answer.json()
+        return pressed
+
     def sync(self, seconds: float = 90) -> dict[str, Any]:
         """Press "Sync now" and wait for the run's end; a run that was going on already is waited for first."""
         end = time.monotonic() + seconds
         while True:
-            answer = self.ask("POST", "/api/v1/referrals/sync", {})
-            answer.raise_for_status()
-            run = self.finished(answer.json()["run"]["id"], end - time.monotonic())
-            if not answer.json()["joined"]:
+            pressed = self.press("/referrals/sync", end - time.monotonic())
+            run = self.finished(pressed["run"]["id"], end - time.monotonic())
+            if not pressed["joined"]:
                 return run
 
     def finished(self, run_id: str, seconds: float = 90) -> dict[str, Any]:

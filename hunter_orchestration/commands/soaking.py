@@ -163,7 +163,7 @@ def wrong(installation: Installation, box: RunningSandbox) -> list[str]:
         found.append(f"The last sync {run['state']}: {run['error']}")
     if written := box.call("GET", "/dataverse/counters")["writes"]:
         found.append(f"A sync without a change wrote into Dynamics: {written}")
-    compared = installation.ask("POST", "/api/v1/dynamics/reconcile", {}).json()["run"]
+    compared = installation.press("/dynamics/reconcile", _QUIET_SECONDS)["run"]
     installation.finished(compared["id"], _QUIET_SECONDS)
     found += [
         f"Dynamics differs: {one['table']} {one['external_id']} {one['kind']} {one['field'] or ''}".strip()
