@@ -259,7 +259,7 @@ def start_up(environment: Mapping[str, str]) -> Installation:
 
 
 @contextlib.contextmanager
-def running(made: Installation, seconds: float = 90) -> Iterator[Installation]:
+def running(made: Installation, seconds: float = 240) -> Iterator[Installation]:
     """Wait until an installation answers; whatever happens, nothing of it stays."""
     try:
         try:
