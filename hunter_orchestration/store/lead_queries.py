@@ -182,18 +182,18 @@ def _whole_if_few(
 ) -> tuple[int, bool, list[_Place] | None]:
     """How many leads match, whether that is exact, and where each stands when they are no more than ``narrow``."""
     columns = (order.column.label("value"), leads.c.rank, leads.c.domain)
-    if not wanted.long_words:
+    if connection.dialect.name == "postgresql" or not wanted.long_words:
         total, exact = count(connection, wanted)
         if total > narrow:
             return total, exact, None
         rows = connection.execute(select(*columns).where(*conditions(connection, wanted)))
         return total, exact, [(value, rank, domain) for value, rank, domain in rows]
-    # A search by trigrams costs more than what is read of it, so it is made once for both.
+    # SQLite's search by trigrams costs more than what is read of what it finds, so it is made once for both.
     most = COUNT_LIMIT + 1
-    found = select(*columns).where(*conditions(connection, wanted, most=most)).limit(most).cte("found")
+    found = select(leads.c.id).where(*conditions(connection, wanted, most=most)).limit(most).cte("found")
     number = select(func.count().label("number")).select_from(found).subquery()
-    joined = number.outerjoin(found, number.c.number <= narrow)
-    matches = connection.execute(select(number.c.number, *found.c).select_from(joined)).all()
+    joined = number.outerjoin(found, number.c.number <= narrow).outerjoin(leads, leads.c.id == found.c.id)
+    matches = connection.execute(select(number.c.number, *columns).select_from(joined)).all()
     total, exact = min(matches[0][0], COUNT_LIMIT), matches[0][0] <= COUNT_LIMIT
     if matches[0][0] > narrow:
         return total, exact, None
