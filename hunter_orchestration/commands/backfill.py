@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 1.0
 _TELL_SECONDS = 5.0
+_LAUNCH_SECONDS = 240
+"""Dagster notes every day of every stage before it answers, which for a year on a busy machine takes a while."""
 _PAST = 500
 _Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of words.")]
 _Day = ["%Y-%m-%d"]
@@ -136,7 +138,7 @@ def _asked(settings: Settings, first: date, last: date, stages: str, parallel: i
 def _engine(settings: Settings) -> _Engine:
     from hunter_orchestration.web.dagster_client import DagsterClient
 
-    client = DagsterClient(settings.dagster_base_url, timeout=30)
+    client = DagsterClient(settings.dagster_base_url, timeout=_LAUNCH_SECONDS)
     return _remote(client) if client.is_up() else _local(settings)
 
 
