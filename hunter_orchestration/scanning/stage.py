@@ -1,18 +1,15 @@
 """The stage ``domain_scans``: companies due for a scan are scanned, stored, and handed to scoring.
 
 One stream: due companies are drawn page by page while the engine works, and results are committed by the few hundred
-as they come, so that a slow domain holds up nobody. A thread of its own writes them while the next ones are scanned,
-one batch behind at most: what waits in memory stays bounded. Each commit appends the scans, moves ``is_current``, sets
-the next due time against the stamp that was read, marks scoring and refreshes the page's rows.
+as they come, so that a slow domain holds up nobody. Each commit appends the scans, moves ``is_current``, sets the next
+due time against the stamp that was read, marks scoring and refreshes the page's rows.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from hunter_orchestration import crash_points
@@ -89,20 +86,26 @@ def run(
     fresh = timedelta(days=settings.scan_ttl_days)
     unknown = timedelta(hours=settings.scan_unknown_ttl_hours)
     lookups = 0
+    batch: list[dict[str, Any]] = []
+    done = 0
     told: list[str] = []
     crash_points.reach("before_scan")
-
-    def commit(batch: list[dict[str, Any]]) -> None:
-        _commit(store, result, batch, stamps, fresh, unknown)
-
-    with engine_of(settings) as engine, _Writer(commit, progress) as writer:
-        for batch in _batches(scan_domains(engine, picked)):
-            refuse_dead_resolver(engine, batch)
-            lookups += sum(findings["lookups"] for findings in batch)
+    with engine_of(settings) as engine:
+        for findings in scan_domains(engine, picked):
+            batch.append(findings)
             if extended:
-                told += [findings["domain"] for findings in batch]
-            writer.put(batch)
-        done = writer.finish()
+                told.append(findings["domain"])
+            if len(batch) >= COMMIT_EVERY:
+                lookups += _commit(store, engine, result, batch, stamps, fresh, unknown)
+                done += len(batch)
+                batch = []
+                if progress is not None:
+                    progress(done, None)
+        if batch:
+            lookups += _commit(store, engine, result, batch, stamps, fresh, unknown)
+            done += len(batch)
+        if progress is not None and done:
+            progress(done, done)
         resolvers = {
             resolver.label: {"sent": resolver.sent, "answered": resolver.answered, "lost": resolver.lost}
             for resolver in engine.resolvers
@@ -122,51 +125,6 @@ def run(
     if done:
         _log.info("Domains scanned", run_id=run_id, **result.counts)
     return result
-
-
-class _Writer:
-    """Commits batches in a thread, one behind at most; what goes wrong there is raised by the next call here."""
-
-    def __init__(self, commit: Callable[[list[dict[str, Any]]], None], progress: Progress | None) -> None:
-        self._commit = commit
-        self._progress = progress
-        self._thread = ThreadPoolExecutor(1, "scan-writer")
-        self._under_way: Future[None] | None = None
-        self._size = 0
-        self._done = 0
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.shutdown()
-
-    def put(self, batch: list[dict[str, Any]]) -> None:
-        """Hand a batch over, once the one before is committed."""
-        self._settle()
-        self._size = len(batch)
-        self._under_way = self._thread.submit(self._commit, batch)
-
-    def finish(self) -> int:
-        """Wait for the last one; returns how many domains were committed."""
-        self._settle()
-        if self._progress is not None and self._done:
-            self._progress(self._done, self._done)
-        return self._done
-
-    def _settle(self) -> None:
-        if self._under_way is None:
-            return
-        self._under_way.result()
-        self._under_way = None
-        self._done += self._size
-        if self._progress is not None:
-            self._progress(self._done, None)
-
-
-def _batches(found: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    while batch := list(islice(found, COMMIT_EVERY)):
-        yield batch
 
 
 def scan_chunk(
@@ -276,12 +234,14 @@ def _is_fresh(scan: Any, now: datetime) -> bool:
 
 def _commit(
     store: Store,
+    engine: Engine,
     result: StageResult,
     batch: list[dict[str, Any]],
     stamps: dict[str, datetime | None],
     fresh: timedelta,
     unknown: timedelta,
-) -> None:
+) -> int:
+    refuse_dead_resolver(engine, batch)
     crash_points.reach("after_scan")
     now = utc_now()
     with store.write() as connection:
@@ -290,6 +250,7 @@ def _commit(
         result.sample += [
             {name: item[name] for name in ("domain", "provider", "gateway", "mx_state")} for item in batch[:5]
         ]
+    return sum(item["lookups"] for item in batch)
 
 
 def refuse_dead_resolver(engine: Engine, batch: list[dict[str, Any]]) -> None:
@@ -371,6 +332,5 @@ def keep(store: Store, settings: Settings, engine: Engine, batch: list[dict[str,
     kept = [item for item in batch if item["domain"] in stamps]
     if kept:
         fresh, unknown = timedelta(days=settings.scan_ttl_days), timedelta(hours=settings.scan_unknown_ttl_hours)
-        refuse_dead_resolver(engine, kept)
-        _commit(store, result, kept, stamps, fresh, unknown)
+        _commit(store, engine, result, kept, stamps, fresh, unknown)
     return result
