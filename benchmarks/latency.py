@@ -14,7 +14,6 @@ import json
 import os
 import random
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from hunter_orchestration.sandbox.running import RunningSandbox
+from hunter_orchestration.sandbox.running import CONTROL_OFFSET, DNS_OFFSET, RunningSandbox, spare_port
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.tables.crm import crm_records
 from hunter_orchestration.store.tables.leads import leads
@@ -46,12 +45,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hunter-latency-") as home:
-        ports = {name: _free_port() for name in ("HUNTER_API_PORT", "HUNTER_DAGSTER_PORT")}
+        ports = {name: spare_port() for name in ("HUNTER_API_PORT", "HUNTER_DAGSTER_PORT")}
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HUNTER_")},
             **{name: str(port) for name, port in ports.items()},
             "HUNTER_HOME": home, "HUNTER_DEMO": "true", "HUNTER_DEMO_COMPANIES": "100",
-            "HUNTER_SANDBOX_PORT": str(_free_port()),
+            "HUNTER_SANDBOX_PORT": str(spare_port(beside=(DNS_OFFSET, CONTROL_OFFSET))),
         }  # fmt: skip
         command = [str(Path(sys.executable).with_name("hunter")), "up"]
         up = subprocess.Popen(command, env=environment, cwd=home, stderr=subprocess.DEVNULL)
@@ -161,12 +160,6 @@ def _spread(values: Iterable[float]) -> dict[str, float]:
         "p95": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))], 1),
         "n": len(ordered),
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg2
+
+from hunter_orchestration.sandbox.running import spare_port
 
 
 def _binaries() -> Path | None:
@@ -42,12 +43,6 @@ def _unprivileged() -> tuple[list[str], int | None]:
     raise RuntimeError("no user but root to run PostgreSQL as: apt-get install postgresql")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.contextmanager
 def running_server(folder: Path) -> Iterator[str]:
     """Start a throw-away server in ``folder``; yields the URL of its maintenance database."""
@@ -59,7 +54,7 @@ def running_server(folder: Path) -> Iterator[str]:
     data.mkdir(parents=True)
     if owner is not None:
         os.chown(data, owner, -1)
-    port = _free_port()
+    port = spare_port()
     subprocess.run(
         [*prefix, str(binaries / "initdb"), "-D", str(data), "-U", "hunter", "-A", "trust", "-E", "UTF8",
          "--locale=C.UTF-8", "--no-sync"],

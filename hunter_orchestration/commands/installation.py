@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ import psutil
 import requests
 
 from hunter_orchestration.errors import TransientError
-from hunter_orchestration.sandbox.running import RunningSandbox
+from hunter_orchestration.sandbox.running import RunningSandbox, spare_port
 from hunter_orchestration.store.work import utc_now
 
 T = TypeVar("T")
@@ -34,13 +33,6 @@ KINDS = {"code": "api grpc", "daemon": "dagster-daemon", "webserver": "dagster-w
 
 class NotInTimeError(TransientError):
     """Something that was waited for did not happen."""
-
-
-def free_port() -> int:
-    """A port that is free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(answer: Callable[[], T], seconds: float, what: str, pause: float = 0.25) -> T:
@@ -77,8 +69,8 @@ def environment_for(box: RunningSandbox, home: Path, database_url: str | None = 
         "HUNTER_FIRST_DAY": (utc_now().date() - timedelta(days=3)).isoformat(),
         "HUNTER_PARTNER_CENTER_ENABLED": "true",
         "HUNTER_DYNAMICS_ENABLED": "true",
-        "HUNTER_API_PORT": str(free_port()),
-        "HUNTER_DAGSTER_PORT": str(free_port()),
+        "HUNTER_API_PORT": str(spare_port()),
+        "HUNTER_DAGSTER_PORT": str(spare_port()),
         **({"HUNTER_DATABASE_URL": database_url} if database_url else {}),
         **more,
     }

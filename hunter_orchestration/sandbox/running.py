@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from hunter_orchestration.errors import TransientError
 DNS_OFFSET, CONTROL_OFFSET = 53, 80
 _START_SECONDS = 60
 _TRIES = 5
+_SPARE = (15_000, 32_000)
 
 
 class SandboxNotStartedError(TransientError):
@@ -230,7 +232,9 @@ def running_sandbox(
     """
     for left in range(_TRIES - 1 if port_base is None else 0, -1, -1):
         try:
-            process, addresses = _started(port_base or _free_base(), companies, seed, now, live, state)
+            process, addresses = _started(
+                port_base or spare_port(beside=(DNS_OFFSET, CONTROL_OFFSET)), companies, seed, now, live, state
+            )
             break
         except _PortLostError:
             # Somebody took a port between the look and the start.
@@ -274,26 +278,27 @@ def _started(
     raise failure(f"The sandbox did not start: {said[-2000:] or 'it said nothing'}")
 
 
-def _free_base() -> int:
-    """A port N such that N, N+53 and N+80 are free just now."""
+def spare_port(*, beside: Sequence[int] = ()) -> int:
+    """A port N such that N and every N + ``beside`` are free just now, by TCP and by UDP.
+
+    Below the range that the system gives out by itself (RFC 6335 6 starts it at 49152, Linux at 32768): nobody who
+    asks for any port is given it between this answer and the moment, seconds later, when a service opens it, nor
+    while a killed service is away.
+    """
     while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            base = int(first.getsockname()[1])
-            if base + CONTROL_OFFSET > 65_000:
-                continue
-            try:
-                with (
-                    socket.socket() as dns,
-                    socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-                    socket.socket() as control,
-                ):
-                    dns.bind(("127.0.0.1", base + DNS_OFFSET))
-                    udp.bind(("127.0.0.1", base + DNS_OFFSET))
-                    control.bind(("127.0.0.1", base + CONTROL_OFFSET))
-            except OSError:
-                continue
+        base = random.randrange(*_SPARE)
+        if all(_is_spare(base + offset) for offset in (0, *beside)):
             return base
+
+
+def _is_spare(port: int) -> bool:
+    try:
+        with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+            stream.bind(("127.0.0.1", port))
+            datagram.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
 
 
 def _time(text: str) -> datetime:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hunter_orchestration.commands.installation import SCRIPTS, Installation, free_port
+from hunter_orchestration.commands.installation import SCRIPTS, Installation
+from hunter_orchestration.sandbox.running import spare_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +24,7 @@ def start_split(environment: Mapping[str, str], dagster_url: str) -> Installatio
     parts = urlsplit(dagster_url)
     shutil.copyfile(ROOT / "deploy" / "postgres" / "dagster.yaml", home / "dagster" / "dagster.yaml")
     workspace = home / "run" / "workspace.yaml"
-    code_port = free_port()
+    code_port = spare_port()
     workspace.write_text(
         f"load_from:\n  - grpc_server:\n      host: 127.0.0.1\n      port: {code_port}\n      location_name: hunter\n"
     )

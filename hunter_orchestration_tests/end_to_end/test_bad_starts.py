@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hunter_orchestration.commands.installation import free_port
+from hunter_orchestration.sandbox.running import spare_port
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +55,7 @@ def test_an_env_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 
 def test_services_that_are_down_are_named(tmp_path: Path) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
+    nobody = f"http://127.0.0.1:{spare_port()}"
     said = hunter(
         tmp_path,
         "referrals",

@@ -19,9 +19,9 @@ import pytest
 import yaml
 from sqlalchemy import insert, select
 
-from hunter_orchestration.commands.installation import SCRIPTS, free_port, until
+from hunter_orchestration.commands.installation import SCRIPTS, until
 from hunter_orchestration.sandbox.names import domain_of
-from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
+from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox, spare_port
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
 from hunter_orchestration.store.tables.companies import companies
@@ -40,7 +40,7 @@ VISIBILITY_SECONDS = 10
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[int]:
     """A Redis of its own; yields its port."""
-    port = free_port()
+    port = spare_port()
     server = subprocess.Popen(
         ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)],
         stdout=subprocess.DEVNULL,
