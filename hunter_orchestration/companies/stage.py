@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -55,7 +55,7 @@ def _referrals(store: Store, result: StageResult, window: Window | None, progres
     after: tuple[datetime, str] | None = None
     stamp = "company_due_at" if window is None else "updated_at"
     waiting: dict[str, list[_Due]] = {}
-    held = 0
+    held = settled = 0
     while True:
         with store.write() as connection:
             companies.lock_writers(connection)
@@ -66,10 +66,16 @@ def _referrals(store: Store, result: StageResult, window: Window | None, progres
             if rows:
                 _decide(connection, result, rows, waiting)
         held += len(rows)
+        picked = result.counts["picked"]
         if progress is not None and rows:
-            progress(result.counts["picked"], None)
+            # Settled is a referral whose company is rebuilt; how many there are is known when all are decided.
+            progress(settled, picked)
         if len(rows) < _CHUNK or held >= _MOST_HELD:
-            _rebuild(store, result, waiting)
+            settled = picked - sum(map(len, waiting.values()))
+            for done in _rebuild(store, result, waiting):
+                settled += done
+                if progress is not None:
+                    progress(settled, picked)
             waiting, held = {}, 0
         if len(rows) < _CHUNK:
             return
@@ -100,7 +106,8 @@ def _decide(
     result.add("decisions", decisions.changed)
 
 
-def _rebuild(store: Store, result: StageResult, waiting: Mapping[str, Sequence[_Due]]) -> None:
+def _rebuild(store: Store, result: StageResult, waiting: Mapping[str, Sequence[_Due]]) -> Iterator[int]:
+    """Rebuild companies a chunk at a time; yields of how many referrals."""
     for domains in chunks(sorted(waiting), _CHUNK):
         with store.write() as connection:
             companies.lock_writers(connection)
@@ -109,6 +116,7 @@ def _rebuild(store: Store, result: StageResult, waiting: Mapping[str, Sequence[_
             pushed = [domain for domain in domains if waiting[domain]]
             suppressed = suppressions.load(connection)
             _count(connection, result, deriving.rebuild(connection, domains, utc_now(), suppressed, pushed=pushed))
+        yield sum(len(waiting[domain]) for domain in domains)
 
 
 def _count(connection: Connection, result: StageResult, rebuilt: deriving.Rebuilt) -> None:

@@ -202,6 +202,14 @@ def test_many_referrals_are_taken_in_chunks_without_loss(sqlite_store: Store) ->
     assert company(sqlite_store, "firma0.com.tr")["referral_count"] == 4
 
 
+def test_progress_goes_on_while_companies_are_rebuilt(sqlite_store: Store) -> None:
+    rows = [referral(number, f"a{number}@firma{number}.com.tr") for number in range(1500)]
+    keep(sqlite_store, [*rows, referral(1500, "")])
+    told: list[tuple[int, int | None]] = []
+    stage.run(sqlite_store, progress=lambda done, total: told.append((done, total)))
+    assert told == [(0, 1000), (0, 1501), (1001, 1501), (1501, 1501)]
+
+
 class StoppedError(Exception):
     """A run ended in the middle."""
 
