@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, computed_field
+
+from hunter_orchestration.store import leads
 
 T = TypeVar("T")
 
@@ -40,6 +42,18 @@ class Answered(BaseModel):
     """Base of answers."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+class OfCompany(Answered):
+    """Something that belongs to a company."""
+
+    domain: str
+
+    @computed_field(description="The domain as people read it, not as the DNS does.")  # type: ignore[prop-decorator]
+    @property
+    def domain_shown(self) -> str:
+        """The domain as people read it."""
+        return leads.shown(self.domain)
 
 
 class Page(BaseModel, Generic[T]):
@@ -285,7 +299,7 @@ class ReferralDetail(Referral):
     allowed_actions: list[str] = Field(default_factory=list)
 
 
-class CrmRecord(Answered):
+class CrmRecord(OfCompany):
     """What the ledger says of one CRM record."""
 
     table: str

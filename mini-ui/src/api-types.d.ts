@@ -1328,6 +1328,8 @@ export interface components {
          * @description One attempt, with its company and run.
          */
         AuditEntry: {
+            /** Domain */
+            domain: string;
             /**
              * At
              * Format: date-time
@@ -1353,10 +1355,13 @@ export interface components {
             detail: string | null;
             /** Id */
             id: number;
-            /** Domain */
-            domain: string;
             /** Run Id */
             run_id: string | null;
+            /**
+             * Domain Shown
+             * @description The domain as people read it, not as the DNS does.
+             */
+            readonly domain_shown: string;
         };
         /**
          * AuditList
@@ -1585,12 +1590,12 @@ export interface components {
          * @description What the ledger says of one CRM record.
          */
         CrmRecord: {
+            /** Domain */
+            domain: string;
             /** Table */
             table: string;
             /** External Id */
             external_id: string;
-            /** Domain */
-            domain: string;
             /** Name */
             name?: string | null;
             /** Priority */
@@ -1629,6 +1634,11 @@ export interface components {
              * Format: date-time
              */
             changed_at: string;
+            /**
+             * Domain Shown
+             * @description The domain as people read it, not as the DNS does.
+             */
+            readonly domain_shown: string;
         };
         /**
          * CurrencySum
@@ -1672,8 +1682,13 @@ export interface components {
             table: string;
             /** External Id */
             external_id: string;
-            /** Domain */
+            /**
+             * Domain
+             * @description Of the company, when we know it.
+             */
             domain: string | null;
+            /** Domain Shown */
+            domain_shown: string | null;
             /** Kind */
             kind: string;
             /** Field */
@@ -3083,6 +3098,11 @@ export interface components {
              * @description 0 to 100.
              */
             similarity: number;
+            /**
+             * Domain Shown
+             * @description The domain as people read it, not as the DNS does.
+             */
+            readonly domain_shown: string;
         };
         /**
          * Suggestions

@@ -49,7 +49,7 @@ class AuditPage(AuditQuery):
     cursor: str | None = Field(default=None, max_length=4000)
 
 
-class AuditEntry(models.CrmAttempt):
+class AuditEntry(models.CrmAttempt, models.OfCompany):
     """One attempt, with its company and run."""
 
     id: int

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
 from hunter_orchestration.dynamics import decisions, stage
-from hunter_orchestration.store import lead_details, lead_queries, page_figures, page_state
+from hunter_orchestration.store import lead_details, lead_queries, leads, page_figures, page_state
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration.web import cursors, launching, models, shapes
 from hunter_orchestration.web.bulk import BulkWorker
@@ -117,7 +117,8 @@ class Difference(BaseModel):
     found_at: datetime
     table: str
     external_id: str
-    domain: str | None
+    domain: str | None = Field(description="Of the company, when we know it.")
+    domain_shown: str | None
     kind: str
     field: str | None
     claimed: Any | None
@@ -342,9 +343,10 @@ def differences(hunter: Hunter, _person: Viewer, query: Annotated[Listed, Query(
     return DifferenceList(
         items=[
             Difference(
-                **{name: row[name] for name in Difference.model_fields if name not in ("table", "domain")},
+                **{name: row[name] for name in Difference.model_fields if name in row},
                 table=row["table_name"],
                 domain=row["company_domain"],
+                domain_shown=leads.shown(row["company_domain"]) if row["company_domain"] is not None else None,
             )
             for row in shown
         ],

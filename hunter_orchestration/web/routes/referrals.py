@@ -85,7 +85,7 @@ class ActionBody(Asked):
         return self
 
 
-class Suggestion(BaseModel):
+class Suggestion(models.OfCompany):
     """A company that a referral may belong to."""
 
     domain: str

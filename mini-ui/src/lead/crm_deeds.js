@@ -44,7 +44,7 @@ function ask(record, deed, after) {
   const closing = deed === "win" || deed === "lose";
   const reason = h("input", { class: "input", maxlength: 200 });
   confirmDialog({
-    title: t("crm_deed.ask", { deed: word(`crm_deed.${deed}`, deed), table: words.table(record.table), domain: record.domain }),
+    title: t("crm_deed.ask", { deed: word(`crm_deed.${deed}`, deed), table: words.table(record.table), domain: record.domain_shown }),
     content: h(
       "div",
       { class: "stack" },
@@ -61,7 +61,7 @@ function ask(record, deed, after) {
       } else {
         await change("POST", "/dynamics/records/recreate", { table: record.table, external_id: record.external_id });
       }
-      toast(`${word(`crm_deed.${deed}.done`, deed)}: ${record.domain}`, { tone: "good" });
+      toast(`${word(`crm_deed.${deed}.done`, deed)}: ${record.domain_shown}`, { tone: "good" });
       after();
     },
   });

@@ -79,7 +79,7 @@ export function recordParts(record, after) {
                 t("retry.push"),
                 async () => {
                   await change("POST", "/dynamics/rejects/retry", { domains: [record.domain] });
-                  toast(t("retry.started", { domain: record.domain }));
+                  toast(t("retry.started", { domain: record.domain_shown }));
                   after();
                 },
                 failed,

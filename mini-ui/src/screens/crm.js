@@ -76,7 +76,7 @@ function recordColumns(after) {
       key: "company",
       label: t("column.company"),
       class: "lead-cell",
-      cell: (one) => h("div", { class: "two" }, h("a", { class: "main-line", href: address("leads", one.domain), "data-opens": true }, one.name || one.domain), h("span", { class: "sub-line" }, one.domain)),
+      cell: (one) => h("div", { class: "two" }, h("a", { class: "main-line", href: address("leads", one.domain), "data-opens": true }, one.name || one.domain_shown), h("span", { class: "sub-line" }, one.domain_shown)),
     },
     { key: "priority", label: t("column.priority"), class: "d2", cell: (one) => words.badge(one.priority ?? null) },
     { key: "record", label: t("crm.record"), class: "d1", cell: (one) => words.table(one.table) },
@@ -88,7 +88,7 @@ function recordColumns(after) {
       quiet: true,
       end: true,
       cell: (one) =>
-        h("button", { type: "button", class: "button small", "aria-label": `${t(one.state === "conflict" ? "resolve" : "fix")}: ${one.name || one.domain}`, onclick: () => { const dialog = openDialog(one.name || one.domain, h("div", { class: "stack" }, h("p", null, h("a", { href: address("leads", one.domain) }, one.domain)), ...recordParts(one, () => { dialog.close(); after(); }))); } }, t(one.state === "conflict" ? "resolve" : "fix")),
+        h("button", { type: "button", class: "button small", "aria-label": `${t(one.state === "conflict" ? "resolve" : "fix")}: ${one.name || one.domain_shown}`, onclick: () => { const dialog = openDialog(one.name || one.domain_shown, h("div", { class: "stack" }, h("p", null, h("a", { href: address("leads", one.domain) }, one.domain_shown)), ...recordParts(one, () => { dialog.close(); after(); }))); } }, t(one.state === "conflict" ? "resolve" : "fix")),
     },
   ];
 }
@@ -96,7 +96,7 @@ function recordColumns(after) {
 /** @returns {import("../parts/list.js").Column<Difference>[]} */
 function differenceColumns() {
   return [
-    { key: "company", label: t("column.company"), class: "lead-cell", cell: (one) => (one.domain ? h("a", { href: address("leads", one.domain), "data-opens": true }, one.domain) : h("span", { class: "mono" }, one.external_id)) },
+    { key: "company", label: t("column.company"), class: "lead-cell", cell: (one) => (one.domain ? h("a", { href: address("leads", one.domain), "data-opens": true }, one.domain_shown) : h("span", { class: "mono" }, one.external_id)) },
     { key: "record", label: t("crm.record"), class: "d1", cell: (one) => words.table(one.table) },
     { key: "kind", label: t("difference.kind"), cell: (one) => words.twoLines(word(`difference.${one.kind}`, one.kind), one.field ? crmField(one.field) : null) },
     { key: "claimed", label: t("difference.claimed"), class: "d2", cell: (one) => crmValue(one.field ?? "", one.claimed) },
@@ -108,7 +108,7 @@ function differenceColumns() {
 /** @returns {import("../parts/list.js").Column<AuditEntry>[]} */
 function auditColumns() {
   return [
-    { key: "company", label: t("column.company"), class: "lead-cell", cell: (one) => h("div", { class: "two" }, h("a", { class: "main-line", href: address("leads", one.domain), "data-opens": true }, one.domain), h("span", { class: "sub-line" }, words.table(one.table))) },
+    { key: "company", label: t("column.company"), class: "lead-cell", cell: (one) => h("div", { class: "two" }, h("a", { class: "main-line", href: address("leads", one.domain), "data-opens": true }, one.domain_shown), h("span", { class: "sub-line" }, words.table(one.table))) },
     { key: "operation", label: t("crm.operation"), cell: (one) => words.twoLines(word(`operation.${one.operation}`, one.operation), one.fields ? fieldNames(one.fields) : null) },
     { key: "outcome", label: t("runs.state"), cell: (one) => words.twoLines(h("span", { class: OUTCOMES[one.outcome] ?? null }, word(`outcome.${one.outcome}`, one.outcome)), one.detail) },
     { key: "who", label: t("runs.who"), class: "d2", cell: (one) => words.who(one.actor) },
@@ -120,7 +120,7 @@ function auditColumns() {
       end: true,
       cell: (one) =>
         one.fields && Object.keys(one.fields).length > 0
-          ? h("button", { type: "button", class: "button small", "aria-label": `${t("crm.changes")}: ${one.domain}, ${words.table(one.table)}`, onclick: () => openDialog(`${one.domain}, ${words.table(one.table)}`, h("div", { class: "stack" }, h("p", { class: "muted small" }, dateTime(one.at), ` · ${words.who(one.actor)}`), crmChanges(one.fields)), { wide: true }) }, t("crm.changes"))
+          ? h("button", { type: "button", class: "button small", "aria-label": `${t("crm.changes")}: ${one.domain_shown}, ${words.table(one.table)}`, onclick: () => openDialog(`${one.domain_shown}, ${words.table(one.table)}`, h("div", { class: "stack" }, h("p", { class: "muted small" }, dateTime(one.at), ` · ${words.who(one.actor)}`), crmChanges(one.fields)), { wide: true }) }, t("crm.changes"))
           : null,
     },
   ];

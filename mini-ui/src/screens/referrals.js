@@ -316,14 +316,14 @@ class Detail {
       event.preventDefault();
       post("link", { domain: input.value.trim() }, t("referral.linked", { domain: input.value.trim() })).catch(failed);
     });
-    const linkButton = /** @param {{domain: string, name: string}} one */ (one) => {
-      const button = deedButton(t("referral.link"), () => post("link", { domain: one.domain }, t("referral.linked", { domain: one.domain })), failed);
+    const linkButton = /** @param {{domain: string, domain_shown: string, name: string}} one */ (one) => {
+      const button = deedButton(t("referral.link"), () => post("link", { domain: one.domain }, t("referral.linked", { domain: one.domain_shown })), failed);
       button.setAttribute("aria-label", `${t("referral.link")}: ${one.name}`);
       return button;
     };
     get(`/referrals/${encodeURIComponent(detail.id)}/suggestions`, {}, this.loading.signal).then(
       (answer) => {
-        const { items } = /** @type {{items: {domain: string, name: string, country: string | null, similarity: number}[]}} */ (answer);
+        const { items } = /** @type {{items: {domain: string, domain_shown: string, name: string, country: string | null, similarity: number}[]}} */ (answer);
         box.replaceChildren(
           h("p", { class: "muted small" }, t(items.length > 0 ? "referral.suggestions" : "referral.suggestions.none")),
           h(
@@ -333,7 +333,7 @@ class Detail {
               h(
                 "li",
                 { class: "item line-pair" },
-                h("span", null, h("span", { class: "strong" }, one.name), h("br"), h("span", { class: "muted small" }, `${one.domain} · ${t("referral.similar", { n: Math.round(one.similarity) })}`)),
+                h("span", null, h("span", { class: "strong" }, one.name), h("br"), h("span", { class: "muted small" }, `${one.domain_shown} · ${t("referral.similar", { n: Math.round(one.similarity) })}`)),
                 may("act") ? linkButton(one) : null,
               ),
             ),
