@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from hunter_orchestration.store import Store, leads
 from hunter_orchestration.store.tables.companies import companies
+from hunter_orchestration.store.tables.crm import crm_differences
 from hunter_orchestration.store.tables.operations import events, sync_runs
 from hunter_orchestration_tests.web import seeding
 from hunter_orchestration_tests.web.conftest import ClientFactory
@@ -315,6 +316,31 @@ def test_conflicts_rejects_and_differences_are_listed(client_for: ClientFactory,
     assert client.get("/api/v1/dynamics/rejects").json() == {"items": [], "total": 0, "next": None}
     assert client.get("/api/v1/dynamics/differences").json()["total"] == 0
     assert client.post("/api/v1/dynamics/rejects/retry", json={}).json() == {"count": 0, "run": None}
+
+
+def test_what_dynamics_holds_otherwise_and_what_was_tried_name_the_domain_as_people_read_it(
+    client_for: ClientFactory, store: Store
+) -> None:
+    domain, shown = "xn--irket-idb.example", "şirket.example"
+    row = {"found_at": seeding.NOW, "table_name": "account", "kind": "field", "field": "name"}
+    with store.write() as connection:
+        seeding.company(connection, domain)
+        seeding.crm_record(connection, domain, "rejected", error="no")
+        connection.execute(
+            crm_differences.insert(),
+            [
+                {**row, "external_id": domain, "company_domain": domain, "claimed": "Şirket", "found": "Sirket"},
+                {**row, "external_id": "gone.example", "company_domain": None, "claimed": None, "found": "Gone"},
+            ],
+        )
+    client = client_for(store, dynamics_enabled=True)
+    found = client.get("/api/v1/dynamics/differences").json()
+    assert found["total"] == 2
+    assert [(item["domain"], item["domain_shown"]) for item in found["items"]] == [(None, None), (domain, shown)]
+    assert (found["items"][1]["table"], found["items"][1]["claimed"]) == ("account", "Şirket")
+    for listed in ("rejects", "audit"):
+        (item,) = client.get(f"/api/v1/dynamics/{listed}").json()["items"]
+        assert (item["domain"], item["domain_shown"], item["table"]) == (domain, shown, "account")
 
 
 def test_each_candidate_of_a_conflict_can_be_looked_at_in_dynamics(client_for: ClientFactory, furnished: Store) -> None:
