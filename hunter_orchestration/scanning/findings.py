@@ -117,18 +117,19 @@ def _evidence(gathered: Gathered) -> list[dict[str, Any]]:
     left = _MOST_EVIDENCE_CHARACTERS
     for question, answer in gathered.asked:
         qtype = question.qtype
-        records: list[str] = []
-        for record in answer.records[:MOST_RECORDS]:
-            text = record if isinstance(record, str) else shown(record, qtype)
-            if len(text) > MOST_CHARACTERS or len(text) > left:
-                text = text[: min(MOST_CHARACTERS, left)]
-            left -= len(text)
-            records.append(text)
+        texts = [
+            record if isinstance(record, str) else shown(record, qtype) for record in answer.records[:MOST_RECORDS]
+        ]
+        if texts:
+            size = sum(map(len, texts))
+            if size > MOST_CHARACTERS or size > left:
+                texts, size = _within(texts, left)
+            left -= size
         entry: dict[str, Any] = {
             "name": question.name,
             "type": TYPE_NAMES.get(qtype) or str(qtype),
             "state": answer.state,
-            "records": records,
+            "records": texts,
             "ttl": answer.ttl,
             "resolver": answer.resolver,
             "at": answer.at,
@@ -139,6 +140,16 @@ def _evidence(gathered: Gathered) -> list[dict[str, Any]]:
             entry["cnames"] = answer.cnames[:MOST_RECORDS]
         evidence.append(entry)
     return evidence
+
+
+def _within(texts: list[str], left: int) -> tuple[list[str], int]:
+    """Texts cut each to the most characters of one and together to what is left; and how many they have."""
+    kept: list[str] = []
+    size = 0
+    for text in texts:
+        kept.append(text[: min(MOST_CHARACTERS, left - size)])
+        size += len(kept[-1])
+    return kept, size
 
 
 def inputs_of(scan: Mapping[str, Any]) -> dict[str, Any]:

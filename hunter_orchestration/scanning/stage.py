@@ -1,8 +1,9 @@
 """The stage ``domain_scans``: companies due for a scan are scanned, stored, and handed to scoring.
 
-One stream: due companies are drawn page by page while the engine works, and results are committed by the few hundred
-as they come, so that a slow domain holds up nobody. Each commit appends the scans, moves ``is_current``, sets the next
-due time against the stamp that was read, marks scoring and refreshes the page's rows.
+One stream: due companies are drawn page by page while the engine works, and results are committed as they come, by the
+thousand, or every few seconds where the network is slower, so that a slow domain holds up nobody. Each commit appends
+the scans, moves ``is_current``, sets the next due time against the stamp that was read, marks scoring and refreshes the
+page's rows.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from hunter_orchestration.store import Connection, Store, leads, runs
 from hunter_orchestration.store import scans as scan_queries
 from hunter_orchestration.store.work import Progress, StageResult, Window, utc_now
 
-COMMIT_EVERY = 500
+COMMIT_EVERY = 1000
+_COMMIT_SECONDS = 5.0
 _PAGE = 1000
 _LEAST_SAMPLE = 20
 _MOST_UNKNOWN = 0.5
@@ -88,6 +90,7 @@ def run(
     lookups = 0
     batch: list[dict[str, Any]] = []
     done = 0
+    committed = started
     told: list[str] = []
     crash_points.reach("before_scan")
     with engine_of(settings) as engine:
@@ -95,10 +98,12 @@ def run(
             batch.append(findings)
             if extended:
                 told.append(findings["domain"])
-            if len(batch) >= COMMIT_EVERY:
+            waited = time.monotonic() - committed >= _COMMIT_SECONDS and len(batch) >= _LEAST_SAMPLE
+            if len(batch) >= COMMIT_EVERY or waited:
                 lookups += _commit(store, engine, result, batch, stamps, fresh, unknown)
                 done += len(batch)
                 batch = []
+                committed = time.monotonic()
                 if progress is not None:
                     progress(done, None)
         if batch:

@@ -137,10 +137,13 @@ def encode_query(message_id: int, question: bytes, *, edns: bool = True) -> byte
     return head + _HEAD_EDNS + question + _OPT if edns else head + _HEAD_PLAIN + question
 
 
-def read_name(data: bytes, offset: int) -> tuple[str, int]:
+def read_name(data: bytes, offset: int, asked: str = "") -> tuple[str, int]:
     """The name at an offset and the offset behind it.
 
     Compression pointers must point backwards (RFC 1035 section 4.1.4), which makes loops impossible.
+
+    Args:
+        asked: the name of the question, lower case, which most pointers lead into; it needs no reading again.
 
     Raises:
         WireError: out of bounds, a forward pointer, a reserved label type, or over 255 bytes.
@@ -160,6 +163,12 @@ def read_name(data: bytes, offset: int) -> tuple[str, int]:
                     behind = offset + 2
                 if target >= limit:
                     raise WireError("a compression pointer that does not point backwards")
+                at = target - 12
+                if 0 <= at < len(asked) and (at == 0 or asked[at - 1] == "."):
+                    if size + len(asked) - at + 1 > 255:
+                        raise WireError("a label or name out of bounds")
+                    parts.append(asked[at:])
+                    return ".".join(parts), behind
                 offset = limit = target
                 continue
             if length >= 64:
@@ -254,7 +263,7 @@ def _parsed(data: bytes, offset: int, answers: int, authorities: int, rcode: int
             owner = name
             offset += 2
         else:
-            owner, offset = read_name(data, offset)
+            owner, offset = read_name(data, offset, name)
         rtype, rclass, ttl, length = _RR.unpack_from(data, offset)
         offset += 10
         end = offset + length
@@ -264,7 +273,7 @@ def _parsed(data: bytes, offset: int, answers: int, authorities: int, rcode: int
             if ttl > _MAX_TTL:
                 ttl = 0 if ttl > 0x7FFFFFFF else _MAX_TTL
             if rtype == qtype:
-                value = _rdata(data, offset, end, rtype)
+                value = _rdata(data, offset, end, rtype, name)
                 if owner in found:
                     records, least = found[owner]
                     records.append(value)
@@ -273,7 +282,7 @@ def _parsed(data: bytes, offset: int, answers: int, authorities: int, rcode: int
                 else:
                     found[owner] = [value], ttl
             elif rtype == CNAME and owner not in aliases:
-                target, behind = read_name(data, offset)
+                target, behind = read_name(data, offset, name)
                 if behind != end:
                     raise WireError("an alias of the wrong length")
                 aliases[owner] = target, ttl
@@ -292,7 +301,7 @@ def _parsed(data: bytes, offset: int, answers: int, authorities: int, rcode: int
         answer.records, ttl = found[current]
         answer.ttl = min(least_ttl, ttl)
         return answer
-    answer.soa, negative_ttl = _negative(data, offset, authorities)
+    answer.soa, negative_ttl = _negative(data, offset, authorities, name)
     answer.ttl = min(least_ttl, negative_ttl)
     if rcode == NOERROR and answer.cnames and not answer.soa:
         answer.chase = current
@@ -301,7 +310,7 @@ def _parsed(data: bytes, offset: int, answers: int, authorities: int, rcode: int
     return answer
 
 
-def _negative(data: bytes, offset: int, authorities: int) -> tuple[str, int]:
+def _negative(data: bytes, offset: int, authorities: int, name: str) -> tuple[str, int]:
     """Owner of the SOA in the authority section and the time a negative answer lives (RFC 2308)."""
     for _ in range(authorities):
         start = offset
@@ -312,12 +321,12 @@ def _negative(data: bytes, offset: int, authorities: int) -> tuple[str, int]:
             if length < 20 or offset + length > len(data):
                 raise WireError("an SOA of the wrong length")
             minimum = int.from_bytes(data[offset + length - 4 : offset + length], "big")
-            return read_name(data, start)[0] or ".", min(ttl, minimum, _MAX_TTL)
+            return read_name(data, start, name)[0] or ".", min(ttl, minimum, _MAX_TTL)
         offset += length
     return "", 0
 
 
-def _rdata(data: bytes, offset: int, end: int, rtype: int) -> Any:
+def _rdata(data: bytes, offset: int, end: int, rtype: int, name: str) -> Any:
     if rtype == TXT:
         if offset + 1 + data[offset] == end:
             return data[offset + 1 : end]
@@ -330,7 +339,7 @@ def _rdata(data: bytes, offset: int, end: int, rtype: int) -> Any:
             raise WireError("a string runs over its record")
         return b"".join(parts)
     if rtype == MX:
-        host, behind = read_name(data, offset + 2)
+        host, behind = read_name(data, offset + 2, name)
         if behind != end:
             raise WireError("an MX of the wrong length")
         return data[offset] << 8 | data[offset + 1], host
@@ -339,7 +348,7 @@ def _rdata(data: bytes, offset: int, end: int, rtype: int) -> Any:
             raise WireError("an address of the wrong length")
         return ".".join(map(str, data[offset:end]))
     if rtype in (NS, CNAME, PTR):
-        host, behind = read_name(data, offset)
+        host, behind = read_name(data, offset, name)
         if behind != end:
             raise WireError("a name of the wrong length")
         return host
@@ -348,15 +357,15 @@ def _rdata(data: bytes, offset: int, end: int, rtype: int) -> Any:
             raise WireError("an address of the wrong length")
         return str(IPv6Address(data[offset:end]))
     if rtype == SOA:
-        primary, offset = read_name(data, offset)
-        mailbox, offset = read_name(data, offset)
+        primary, offset = read_name(data, offset, name)
+        mailbox, offset = read_name(data, offset, name)
         if end - offset != 20:
             raise WireError("an SOA of the wrong length")
         serial, _, _, _, minimum = struct.unpack_from(">IIIII", data, offset)
         return primary, mailbox, serial, minimum
     if rtype == SRV:
         priority, weight, port = struct.unpack_from(">HHH", data, offset)
-        host, behind = read_name(data, offset + 6)
+        host, behind = read_name(data, offset + 6, name)
         if behind != end:
             raise WireError("an SRV of the wrong length")
         return priority, weight, port, host

@@ -167,6 +167,7 @@ def _sqlite(url: URL) -> Engine:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=NORMAL",
+            "wal_autocheckpoint=4000",
             "foreign_keys=ON",
             f"busy_timeout={_BUSY_SECONDS * 1000}",
             "temp_store=MEMORY",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, bindparam, delete, or_, select, text, update
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, delete, or_, select, text, update
 
 from hunter_orchestration.store import upsert
 from hunter_orchestration.store.tables.companies import companies
@@ -164,25 +164,14 @@ def schedule(connection: Connection, rows: Sequence[tuple[str, datetime | None, 
     Args:
         rows: (domain, stamp as read, next time).
     """
-    if not rows:
-        return
-    read = bindparam("read_stamp", type_=companies.c.scan_due_at.type)
-    statement = (
-        update(companies)
-        .where(companies.c.domain == bindparam("of_domain"))
-        .where(or_(companies.c.scan_due_at == read, companies.c.scan_due_at.is_(None) & read.is_(None)))
-        .values(scan_due_at=bindparam("next_time", type_=companies.c.scan_due_at.type))
-    )
-    connection.execute(
-        statement,
-        [{"of_domain": domain, "read_stamp": stamp, "next_time": following} for domain, stamp, following in rows],
-    )
+    due = [{"domain": domain, "read_stamp": stamp, "scan_due_at": following} for domain, stamp, following in rows]
+    upsert.change(connection, companies, due, where=("domain",), unchanged={"scan_due_at": "read_stamp"})
 
 
 def mark_for_scoring(connection: Connection, domains: Iterable[str], at: datetime) -> None:
     """Tell the scoring stage that what it reads of these companies changed."""
-    for chunk in chunks(domains, _CHUNK):
-        connection.execute(update(companies).where(companies.c.domain.in_(chunk)).values(score_due_at=at))
+    rows = [{"domain": domain} for domain in domains]
+    upsert.change(connection, companies, rows, where=("domain",), values={"score_due_at": at})
 
 
 def set_tenant(connection: Connection, domain: str, tenant_id: str | None, agrees: bool) -> bool:

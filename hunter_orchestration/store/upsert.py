@@ -1,19 +1,30 @@
-"""Writing many rows by key, the same way on SQLite and PostgreSQL."""
+"""Writing many rows by key, the same way on SQLite and PostgreSQL.
+
+The rows go to the database as one relation that the statement reads from: a JSON document on PostgreSQL, a list of
+values on SQLite. Handing them over one by one would cost each row its own work in Python, and the interpreter's lock
+twice.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, Text, Update, bindparam, cast, column, func, select
+from sqlalchemy import Column, Connection, FromClause, Table, Text, bindparam, cast, column, func, select, true
+from sqlalchemy import table as named
 from sqlalchemy import update as update_of
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSON
 
 from hunter_orchestration.store.types import Money, encode_json
+
+_ROWS_OF_STATEMENT = 100
+_VALUES_OF_STATEMENT = 30_000
+"""SQLite takes 32,766 (https://www.sqlite.org/limits.html)."""
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -33,8 +44,7 @@ def insert(connection: Connection, table: Table) -> Any:
 
 def append(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert rows, all with the same columns."""
-    if rows:
-        _write(connection, table, rows, None, ())
+    _run(connection, _Insert(table, None), rows, {})
 
 
 def upsert(
@@ -56,7 +66,7 @@ def upsert(
     """
     if rows:
         columns = [name for name in rows[0] if name not in key] if update is None else update
-        _write(connection, table, rows, tuple(key), tuple(columns), newer)
+        _run(connection, _Insert(table, tuple(key), tuple(columns), newer), rows, {})
 
 
 def change(
@@ -66,62 +76,103 @@ def change(
     *,
     where: Sequence[str],
     values: Mapping[str, Any] | None = None,
+    unchanged: Mapping[str, str] | None = None,
 ) -> None:
-    """Update rows one by one as each says, in as few statements as the database allows.
+    """Update rows as each says, in as few statements as the database allows.
 
     Args:
-        rows: all with the same columns: those of ``where`` and those to set.
+        rows: all with the same names: those of ``where`` and ``unchanged`` and the columns to set; no two for one row.
         where: columns that have to stand as the row says; one that stands otherwise, or empty, is left alone.
         values: columns to set alike in all of them.
+        unchanged: columns, to be set too, that have to stand as they were read, empty included; and the names under
+            which the rows tell what was read.
     """
+    alike = {f"all_{name}": value for name, value in (values or {}).items()}
+    shape = _Change(table, tuple(where), tuple(values or ()), tuple((unchanged or {}).items()))
+    _run(connection, shape, rows, alike)
+
+
+def _run(connection: Connection, shape: _Insert | _Change, rows: Sequence[Row], alike: Mapping[str, Any]) -> None:
     if not rows:
         return
-    wanted, alike = tuple(where), dict(values or {})
-    given = tuple(rows[0])
-    common = {f"all_{name}": value for name, value in alike.items()}
-    if connection.dialect.name == "postgresql":
-        statement = _changed_from_json(table, given, wanted, tuple(alike))
-        connection.execute(statement, common | {"rows": _document(table, rows)})
-        return
-    statement = _changed_by_row(table, given, wanted, tuple(alike))
-    connection.execute(statement, [{f"row_{name}": row[name] for name in given} | common for row in rows])
-
-
-@lru_cache(maxsize=64)
-def _changed_by_row(table: Table, given: tuple[str, ...], where: tuple[str, ...], alike: tuple[str, ...]) -> Update:
-    of_row = {name: bindparam(f"row_{name}", type_=table.c[name].type) for name in given}
-    return _changed(table, of_row, where, alike)
-
-
-@lru_cache(maxsize=64)
-def _changed_from_json(table: Table, given: tuple[str, ...], where: tuple[str, ...], alike: tuple[str, ...]) -> Update:
-    return _changed(table, dict(_recordset(table, given).c.items()), where, alike)
-
-
-def _changed(table: Table, given: Mapping[str, Any], where: tuple[str, ...], alike: tuple[str, ...]) -> Update:
-    values = {name: of_row for name, of_row in given.items() if name not in where}
-    values |= {name: bindparam(f"all_{name}", type_=table.c[name].type) for name in alike}
-    return update_of(table).where(*(table.c[name] == given[name] for name in where)).values(values)
-
-
-def _write(
-    connection: Connection,
-    table: Table,
-    rows: Sequence[Row],
-    key: tuple[str, ...] | None,
-    update: tuple[str, ...],
-    newer: str | None = None,
-) -> None:
     names = tuple(rows[0])
-    if connection.dialect.name != "postgresql":
-        statement = _conflict(sqlite.insert(table), table, key, update, newer)
-        connection.execute(statement, [dict(row) for row in rows])
+    if connection.dialect.name == "postgresql":
+        document = _document([shape.column(name) for name in names], rows)
+        connection.execute(_from_json(shape, names), {**alike, "rows": document})
         return
-    connection.execute(_from_json(table, names, key, update, newer), {"rows": _document(table, rows)})
+    statement = _from_values(shape, names)
+    common = tuple(statement.processed(name, alike[name]) for name in statement.alike)
+    for chunk in chunks(rows, min(_ROWS_OF_STATEMENT, _VALUES_OF_STATEMENT // len(names))):
+        connection.exec_driver_sql(statement.over(len(chunk)), statement.values(chunk) + common)
 
 
-def _document(table: Table, rows: Sequence[Row]) -> str:
-    amounts = [name for name in rows[0] if isinstance(table.c[name].type, Money)]
+@dataclass(frozen=True)
+class _Insert:
+    """INSERT of rows, whatever they come as; ``key`` None: no two rows meet."""
+
+    table: Table
+    key: tuple[str, ...] | None
+    update: tuple[str, ...] = ()
+    newer: str | None = None
+
+    def column(self, name: str) -> Column[Any]:
+        """The column a value is meant for."""
+        return self.table.c[name]
+
+    def over(self, given: FromClause, dialect: str) -> Any:
+        """The statement that reads the rows from a relation."""
+        made = postgresql.insert(self.table) if dialect == "postgresql" else sqlite.insert(self.table)
+        # Without WHERE, SQLite reads ON CONFLICT as the ON of a join (https://www.sqlite.org/lang_upsert.html 2.2).
+        statement = made.from_select(list(given.c.keys()), select(*given.c).where(true()))
+        if self.key is None:
+            return statement
+        if not self.update:
+            return statement.on_conflict_do_nothing(index_elements=list(self.key))
+        return statement.on_conflict_do_update(
+            index_elements=list(self.key),
+            set_={name: statement.excluded[name] for name in self.update},
+            where=self.table.c[self.newer] <= statement.excluded[self.newer] if self.newer is not None else None,
+        )
+
+
+@dataclass(frozen=True)
+class _Change:
+    """UPDATE of rows; ``read`` pairs a column with the name under which the rows tell what stood there."""
+
+    table: Table
+    where: tuple[str, ...]
+    alike: tuple[str, ...]
+    read: tuple[tuple[str, str], ...]
+
+    def column(self, name: str) -> Column[Any]:
+        """The column a value is meant for, or was read from."""
+        return self.table.c[next((column for column, was in self.read if was == name), name)]
+
+    def over(self, given: FromClause, dialect: str) -> Any:
+        """The statement that reads the rows from a relation."""
+        compared = {*self.where, *(was for _, was in self.read)}
+        values: dict[str, Any] = {name: given.c[name] for name in given.c.keys() if name not in compared}  # noqa: SIM118
+        values |= {name: bindparam(f"all_{name}", type_=self.table.c[name].type) for name in self.alike}
+        return (
+            update_of(self.table)
+            .where(*(self.table.c[name] == given.c[name] for name in self.where))
+            .where(*(self.table.c[name].is_not_distinct_from(given.c[was]) for name, was in self.read))
+            .values(values)
+        )
+
+
+# -- PostgreSQL: one JSON document --------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def _from_json(shape: _Insert | _Change, names: tuple[str, ...]) -> Any:
+    document = cast(bindparam("rows", type_=Text), JSON)
+    relation = func.json_to_recordset(document).table_valued(*(column(name, shape.column(name).type) for name in names))
+    return shape.over(relation.render_derived(with_types=True), "postgresql")
+
+
+def _document(columns: Sequence[Column[Any]], rows: Sequence[Row]) -> str:
+    amounts = [name for name, column in zip(rows[0], columns, strict=True) if isinstance(column.type, Money)]
     return encode_json([_exact(row, amounts) for row in rows] if amounts else [dict(row) for row in rows])
 
 
@@ -130,33 +181,42 @@ def _exact(row: Row, amounts: Sequence[str]) -> dict[str, Any]:
     return dict(row) | {name: f"{row[name]:f}" for name in amounts if isinstance(row[name], Decimal)}
 
 
-@lru_cache(maxsize=64)
-def _from_json(
-    table: Table, names: tuple[str, ...], key: tuple[str, ...] | None, update: tuple[str, ...], newer: str | None
-) -> Any:
-    rows = _recordset(table, names)
-    statement = postgresql.insert(table).from_select(list(names), select(*(rows.c[name] for name in names)))
-    return _conflict(statement, table, key, update, newer)
+# -- SQLite: a list of values -------------------------------------------------------------------------------------
 
 
-def _recordset(table: Table, names: tuple[str, ...]) -> Any:
-    """The rows as one JSON document: the driver would write out each value of each row by itself, in Python."""
-    return (
-        func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
-        .table_valued(*(column(name, table.c[name].type) for name in names))
-        .render_derived(with_types=True)
-    )
+class _Values:
+    """A statement over ``WITH given(…) AS (VALUES …)``, compiled once for any number of rows."""
+
+    def __init__(self, shape: _Insert | _Change, names: tuple[str, ...]) -> None:
+        dialect = sqlite.dialect()
+        self._names = names
+        relation = named("given", *(column(name, shape.column(name).type) for name in names))
+        compiled: Any = shape.over(relation, "sqlite").compile(dialect=dialect)
+        self.alike: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self._statement = str(compiled)
+        self._heads = ", ".join(dialect.identifier_preparer.quote(name) for name in names)
+        self._row = f"({', '.join('?' * len(names))})"
+        types = {name: shape.column(name).type for name in names}
+        types |= {name: shape.column(name.removeprefix("all_")).type for name in self.alike}
+        self._processors = {name: kind.dialect_impl(dialect).bind_processor(dialect) for name, kind in types.items()}
+
+    def over(self, rows: int) -> str:
+        """Its text for so many rows."""
+        return f"WITH given({self._heads}) AS (VALUES {', '.join([self._row] * rows)}) {self._statement}"
+
+    def processed(self, name: str, value: Any) -> Any:
+        """A value as the driver takes it."""
+        process = self._processors[name]
+        return process(value) if process is not None else value
+
+    def values(self, rows: Sequence[Row]) -> tuple[Any, ...]:
+        """The values of rows one after another."""
+        columns = []
+        for name in self._names:
+            process = self._processors[name]
+            values = [row[name] for row in rows]
+            columns.append(values if process is None else [process(value) for value in values])
+        return tuple(chain.from_iterable(zip(*columns, strict=True)))
 
 
-def _conflict(
-    statement: Any, table: Table, key: tuple[str, ...] | None, update: tuple[str, ...], newer: str | None
-) -> Any:
-    if key is None:
-        return statement
-    if not update:
-        return statement.on_conflict_do_nothing(index_elements=list(key))
-    return statement.on_conflict_do_update(
-        index_elements=list(key),
-        set_={name: statement.excluded[name] for name in update},
-        where=table.c[newer] <= statement.excluded[newer] if newer is not None else None,
-    )
+_from_values = lru_cache(maxsize=64)(_Values)
