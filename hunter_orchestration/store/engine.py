@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from hunter_orchestration.store.types import encode_json
@@ -49,6 +50,8 @@ _TROUBLES: tuple[tuple[frozenset[str], tuple[str, ...], str, str], ...] = (
     ),
 )
 """SQLSTATE codes, words of the driver, what is the matter, what to do. https://www.sqlite.org/rescode.html"""
+
+_QUOTED = re.compile(r'".*"', re.DOTALL)
 
 
 class StoreError(Exception):
@@ -157,7 +160,7 @@ def _sqlite(url: URL) -> Engine:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"The folder {folder} of the database can't be made: {error.strerror}.") from None
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(raw: Any, _record: Any) -> None:
@@ -181,8 +184,9 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
+        hide_parameters=True,
         pool_pre_ping=True,
         pool_size=5,
         max_overflow=10,
@@ -191,3 +195,22 @@ def _postgresql(url: URL) -> Engine:
         json_deserializer=orjson.loads,
         connect_args={"options": "-c timezone=utc", "connect_timeout": 10},
     )
+    event.listen(engine, "handle_error", _without_values)
+    return engine
+
+
+def _without_values(context: ExceptionContext) -> None:
+    """Take people's data out of what PostgreSQL says of a refused statement, before it reaches a log.
+
+    It quotes the row it refuses in the lines below the first (DETAIL, CONTEXT), and in the first line the value that
+    is not of the column's type (class 22 of https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    """
+    refused, told = context.original_exception, context.sqlalchemy_exception
+    code = getattr(refused, "pgcode", None)
+    if not code or told is None:
+        return
+    sentence = str(refused).partition("\n")[0]
+    if code.startswith("22"):
+        sentence = _QUOTED.sub('"…"', sentence)
+    refused.args = (sentence,)
+    told.args = (f"({type(refused).__module__}.{type(refused).__name__}) {sentence}",)
