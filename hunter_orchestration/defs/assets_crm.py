@@ -68,7 +68,7 @@ def dynamics_records(context: dg.AssetExecutionContext, engine: Engine, config: 
     """
 
     def work(progress: Progress) -> Any:
-        from hunter_orchestration.dynamics.stage import push
+        from hunter_orchestration.dynamics.stage import push, without_values
 
         result = push(
             engine.store, engine.settings, window=window_of(context) if config.domains is None else None,
@@ -76,6 +76,7 @@ def dynamics_records(context: dg.AssetExecutionContext, engine: Engine, config: 
             actor=context.run.tags.get("requested_by") or "hunter", run_id=context.run.run_id,
             progress=progress,
         )  # fmt: skip
+        result.facts = without_values(result.facts)
         with engine.store.read() as connection:
             states = crm_store.state_counts(connection)
         result.facts["need_a_person"] = sum(states.get(name, 0) for name in ("rejected", "conflict", "deleted_in_crm"))
@@ -160,11 +161,13 @@ def dynamics_differences(
     """Where what Hunter claims differs from what Dynamics holds, both ways."""
 
     def work(progress: Progress) -> Any:
-        from hunter_orchestration.dynamics.stage import reconcile
+        from hunter_orchestration.dynamics.stage import reconcile, without_values
 
-        return reconcile(
+        result = reconcile(
             engine.store, engine.settings, mend=config.mend, actor=context.run.tags.get("requested_by") or "hunter",
             run_id=context.run.run_id, progress=progress,
         )  # fmt: skip
+        result.facts = without_values(result.facts)
+        return result
 
     return run_stage(context, engine, "dynamics_differences", work, checks=[_true_check])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import Progress, StageResult, Window, utc_now
 
 _TEXTS = "texts"
-__all__ = ["SOURCE", "connected", "plan", "pull", "push", "reconcile"]
+__all__ = ["SOURCE", "connected", "plan", "pull", "push", "reconcile", "without_values"]
 
 _CHUNK = 1000
 _SHOWN = 50
@@ -164,6 +164,25 @@ def reconcile(
         result = Reconcile(session, mend=mend).run()
         result.facts["requests"] = session.client.requests
         return result
+
+
+def without_values(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A stage's facts for a log that many may read and that "forget this person" does not reach: which records and
+    which of their fields, never what stands in them. All of it is JSON."""
+    told = dict(facts)
+    if "plan" in told:
+        told["plan"] = [_names_only(record) for record in told["plan"]]
+    if "plan_differences" in told:
+        sample = [_names_only(record) for record in told["plan_differences"]["sample"]]
+        told["plan_differences"] = {**told["plan_differences"], "sample": sample}
+    if "differences" in told:
+        shown = ("table_name", "external_id", "company_domain", "kind", "field")
+        told["differences"] = [{name: difference[name] for name in shown} for difference in told["differences"]]
+    return told
+
+
+def _names_only(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: sorted(value) if isinstance(value, Mapping) else value for name, value in record.items()}
 
 
 def _nothing_to_do(
