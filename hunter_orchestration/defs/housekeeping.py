@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
+from hunter_orchestration.defs.evaluations import delete_evaluations
 from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.store.retention import prune
 from hunter_orchestration.store.work import utc_now
@@ -35,8 +36,9 @@ def prune_runs(context: dg.OpExecutionContext, engine: Engine) -> None:
         for run in runs:
             delete_whole(context.instance, run.run_id)
         deleted += len(runs)
-    context.log.info(f"{deleted} runs deleted")
-    context.add_output_metadata({"runs": deleted})
+    evaluations = delete_evaluations(context.instance, before)
+    context.log.info(f"{deleted} runs and {evaluations} evaluations of checks deleted")
+    context.add_output_metadata({"runs": deleted, "evaluations": evaluations})
 
 
 def delete_whole(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import PrivateAttr
 
+from hunter_orchestration.defs.evaluations import plan_once
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
@@ -44,6 +45,8 @@ class Engine(dg.ConfigurableResource):
             upgrade(self._store)
             if context.instance is not None:
                 clear_up(self._store, context.instance)
+                if context.run is not None:
+                    plan_once(context.instance, context.run.run_id)
             yield self
         finally:
             self._store.close()
