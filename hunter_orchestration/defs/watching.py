@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from hunter_orchestration.defs.ticks import Decide, Tick, evaluate, opened
 from hunter_orchestration.errors import HunterError
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store, imports
-from hunter_orchestration.store.runs import read_watermark
+from hunter_orchestration.store.runs import latest_runs, read_watermark
 from hunter_orchestration.store.waiting import waiting_stages
 from hunter_orchestration.store.work import utc_now
 
 _EVERY_SECONDS = 30
+_TRY_AGAIN = timedelta(hours=1)
 _FILES_A_TICK = 10
 _SETTLED_SECONDS = 5
 _BY = "folder"
@@ -38,7 +39,8 @@ def rules_tick(store: Store, settings: Settings, now: datetime) -> Tick:
         changed = "new_rules" in waiting_stages(connection, now, stamp)
     if not changed:
         return Tick(f"Every score is of the rules in force, {stamp}.")
-    return Tick(f"Rules {stamp} are new.", range_tags(now.date(), now.date()), starts=True)
+    start = Tick(f"Rules {stamp} are new.", range_tags(now.date(), now.date()), starts=True)
+    return _held_back(store, "lead_scores", settings.rules_file, now) or start
 
 
 def mapping_tick(store: Store, settings: Settings, now: datetime) -> Tick:
@@ -56,7 +58,29 @@ def mapping_tick(store: Store, settings: Settings, now: datetime) -> Tick:
         pushed = read_watermark(connection, SOURCE, "mapping")
     if pushed is None or pushed.startswith(f"{digest}."):
         return Tick("Every record is of the mapping in force.")
-    return Tick("The mapping is new.", range_tags(now.date(), now.date()), starts=True)
+    start = Tick("The mapping is new.", range_tags(now.date(), now.date()), starts=True)
+    return _held_back(store, "dynamics_records", settings.mapping_file, now) or start
+
+
+def _held_back(store: Store, stage: str, file: Path | None, now: datetime) -> Tick | None:
+    """Why a changed file has to wait: its stage has just failed, and would at every tick until somebody acts.
+
+    It is tried again after a while, since what was amiss may have been mended elsewhere, and at once when the file
+    has changed since.
+    """
+    with store.read() as connection:
+        last = latest_runs(connection, stage, 1)
+    if not last or last[0]["state"] != "failed":
+        return None
+    began: datetime = last[0]["started_at"]
+    with suppress(OSError):
+        if file is not None and datetime.fromtimestamp(file.stat().st_mtime, UTC) > began:
+            return None
+    again = began + _TRY_AGAIN
+    if now >= again:
+        return None
+    told = "The file is new, but its run failed; it is tried again"
+    return Tick(f"{told} at {again:%H:%M} UTC, or when the file changes. {last[0]['error'] or ''}".rstrip())
 
 
 def take_files(store: Store, settings: Settings) -> list[str]:

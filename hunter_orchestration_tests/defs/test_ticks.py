@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from hunter_orchestration.defs.partitions import RANGE_END, RANGE_START, range_tags
 from hunter_orchestration.defs.ticks import details_tick, push_tick, read_back_tick, rescan_tick, sync_tick
@@ -17,6 +20,7 @@ from hunter_orchestration.store import Store
 from hunter_orchestration.store.runs import write_watermark
 from hunter_orchestration.store.scans import write_details
 from hunter_orchestration.store.tables.companies import companies
+from hunter_orchestration.store.tables.operations import sync_runs
 from hunter_orchestration.store.tables.scores import scores
 from hunter_orchestration_tests.dynamics.world import add_companies
 
@@ -83,6 +87,32 @@ def test_another_mapping_than_the_pushed_one_starts_a_push(sqlite_store: Store) 
     with sqlite_store.write() as connection:
         write_watermark(connection, "dynamics", "mapping", "0123456789abcdef.0123456789abcdef")
     assert mapping_tick(sqlite_store, settings, NOW).starts
+
+
+def test_a_file_whose_run_failed_starts_no_second_one_until_it_changes_or_an_hour_is_over(
+    store: Store, tmp_path: Path
+) -> None:
+    settled(store)
+    file = tmp_path / "mapping.yaml"
+    shutil.copyfile(files("hunter_orchestration.dynamics").joinpath("mapping.yaml"), file)  # type: ignore[arg-type]
+    os.utime(file, (NOW.timestamp() - 60, NOW.timestamp() - 60))
+    settings = load_settings(dynamics_enabled=True, mapping_file=file)
+    with store.write() as connection:
+        write_watermark(connection, "dynamics", "mapping", "0123456789abcdef.0123456789abcdef")
+        connection.execute(update(scores).values(rules_version="0.9"))
+    for kind, decide in (("dynamics_records", mapping_tick), ("lead_scores", rules_tick)):
+        assert decide(store, settings, NOW).starts
+        with store.write() as connection:
+            row = {"kind": kind, "state": "failed", "started_at": NOW, "error": "account.hnt_x: the column is missing."}
+            connection.execute(insert(sync_runs).values(**row))
+        tick = decide(store, settings, NOW + timedelta(minutes=59))
+        assert not tick.starts
+        assert "10:00 UTC" in tick.reason
+        assert tick.reason.endswith("account.hnt_x: the column is missing.")
+        assert decide(store, settings, NOW + timedelta(minutes=60)).starts
+    assert not mapping_tick(store, settings, NOW + timedelta(minutes=1)).starts
+    os.utime(file, (NOW.timestamp() + 20, NOW.timestamp() + 20))
+    assert mapping_tick(store, settings, NOW + timedelta(minutes=1)).starts
 
 
 def test_a_faulty_file_skips_with_its_reason_and_a_service_that_is_off_is_left_alone(
