@@ -12,6 +12,7 @@ from hunter_orchestration.defs.details import look_up_details
 from hunter_orchestration.defs.housekeeping import housekeeping
 from hunter_orchestration.defs.jobs import build_jobs
 from hunter_orchestration.defs.resources import Engine
+from hunter_orchestration.defs.spread import build_spread_job
 from hunter_orchestration.defs.ticks import build_schedules, build_sensors
 from hunter_orchestration.defs.watching import build_file_sensors
 from hunter_orchestration.settings import Settings, load_settings
@@ -32,9 +33,18 @@ _ASSETS = (
 )
 
 
-def build_defs(settings: Settings, resource_overrides: dict[str, Any] | None = None) -> dg.Definitions:
-    """Fresh definitions that production, tests and commands share."""
-    jobs = [*build_jobs(settings), look_up_details, housekeeping]
+def build_defs(
+    settings: Settings,
+    resource_overrides: dict[str, Any] | None = None,
+    spread_over: dg.ExecutorDefinition = dg.multiprocess_executor,
+) -> dg.Definitions:
+    """Fresh definitions that production, tests and commands share.
+
+    Args:
+        resource_overrides: resources by name, in place of ours.
+        spread_over: what runs the chunks of a spread scan: the cores of this machine, or an executor of workers.
+    """
+    jobs = [*build_jobs(settings), look_up_details, housekeeping, build_spread_job(spread_over)]
     checks = [key for asset in _ASSETS if isinstance(asset, dg.AssetsDefinition) for key in asset.check_keys]
     return dg.Definitions(
         assets=dg.with_source_code_references(_ASSETS),

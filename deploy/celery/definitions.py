@@ -1,12 +1,10 @@
-"""Hunter's definitions and the spread scan on Celery. The queue's address comes from the environment."""
+"""Hunter's definitions with the spread scan on Celery. The queue's address comes from the environment."""
 
 from __future__ import annotations
 
-import dagster as dg
 from dagster_celery import celery_executor
 
 from hunter_orchestration.definitions import build_defs
-from hunter_orchestration.defs.spread import build_spread_job
 from hunter_orchestration.settings import load_settings
 
 _QUEUE = {
@@ -22,7 +20,4 @@ _QUEUE = {
     },
 }
 
-defs = dg.Definitions.merge(
-    build_defs(load_settings()),
-    dg.Definitions(jobs=[build_spread_job(celery_executor.configured(_QUEUE))]),
-)
+defs = build_defs(load_settings(), spread_over=celery_executor.configured(_QUEUE))

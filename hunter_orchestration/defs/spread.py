@@ -1,4 +1,4 @@
-"""Scans of one run spread over workers: for installations that have more domains than one machine's resolver bears.
+"""Scans of one run spread over processes: the cores of one machine, or workers where one resolver does not bear it all.
 
 A step cuts what is due into chunks, each chunk is a step of its own on whichever worker is free, a last one adds up.
 A chunk only takes companies that are still due, so one that is done twice, after a worker died, changes nothing.
@@ -54,13 +54,13 @@ def add_up(context: dg.OpExecutionContext, engine: Engine, counts: list[dict[str
 
 
 def build_spread_job(executor: dg.ExecutorDefinition) -> dg.JobDefinition:
-    """The job on an executor that reaches several workers."""
+    """The job on an executor that has several processes."""
 
     @dg.job(
         name=SPREAD,
         executor_def=executor,
         resource_defs={"engine": Engine()},
-        description="Scans what is due, in chunks spread over workers.",
+        description="Scans what is due, in chunks that several processes share; worth it from some 100,000 domains on.",
         tags={"hunter/job": SPREAD},
     )
     def spread() -> None:
