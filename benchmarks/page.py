@@ -33,7 +33,7 @@ from starlette.testclient import TestClient
 from hunter_orchestration import turkish
 from hunter_orchestration.logging import configure_logging
 from hunter_orchestration.settings import Settings
-from hunter_orchestration.store import Connection, Store, lead_queries
+from hunter_orchestration.store import Connection, Store, lead_counting, lead_queries
 from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.migrate import upgrade
 from hunter_orchestration.store.tables.leads import COUNTED, KEPT_BY
@@ -272,7 +272,7 @@ def _deep(client: TestClient, store: Store) -> Iterator[str]:
     with store.read() as connection:
         for sort in ("priority", "name", "score", "first_seen_at"):
             order = lead_queries.Order(sort)
-            total, _ = lead_queries.count(connection, LeadFilter())
+            total, _ = lead_counting.count(connection, LeadFilter())
             column = lead_queries.SORTS[sort]
             row = (
                 connection.execute(text(f"SELECT * FROM leads ORDER BY {column}, domain LIMIT 1 OFFSET {total // 2}"))

@@ -218,10 +218,11 @@ def check_dynamics(settings: Settings) -> Iterator[Finding]:
             "Set it to the organisation's address, e.g. https://contoso.crm4.dynamics.com.",
         )
         return
-    from hunter_orchestration.dynamics import preflight, stage
+    from hunter_orchestration.dynamics import preflight
     from hunter_orchestration.dynamics.mapping import load_mapping
+    from hunter_orchestration.dynamics.session import connected
 
-    with stage.connected(settings) as client:
+    with connected(settings) as client:
         report = preflight.check(client, load_mapping(settings.mapping_file))
     for finding in report.findings:
         where = f"{finding.table}.{finding.field}" if finding.field else finding.table

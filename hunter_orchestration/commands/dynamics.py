@@ -41,7 +41,7 @@ def _organisation(app: typer.Typer) -> None:
     def check(as_json: _Json = False) -> None:
         """Look whether the organisation can hold what the mapping writes; nothing is written."""
         with errors_told():
-            from hunter_orchestration.dynamics import preflight, stage
+            from hunter_orchestration.dynamics import preflight, session
             from hunter_orchestration.dynamics.mapping import load_mapping
             from hunter_orchestration.settings import load_settings
             from hunter_orchestration.store import runs
@@ -50,8 +50,8 @@ def _organisation(app: typer.Typer) -> None:
             loaded = load_mapping(settings.mapping_file)
             store = opened_store(settings)
             with store.read() as connection:
-                known = runs.read_watermark(connection, stage.SOURCE, "organisation")
-            with stage.connected(settings) as client:
+                known = runs.read_watermark(connection, session.SOURCE, "organisation")
+            with session.connected(settings) as client:
                 report = preflight.check(client, loaded, known)
             if as_json:
                 print_json(report.as_dict())
@@ -80,21 +80,21 @@ def _organisation(app: typer.Typer) -> None:
     ) -> None:
         """Create Hunter's columns and keys in the organisation, and wait until they work. Safe to repeat."""
         with errors_told():
-            from hunter_orchestration.dynamics import stage
+            from hunter_orchestration.dynamics import session
             from hunter_orchestration.dynamics.setup import set_up
             from hunter_orchestration.settings import load_settings
             from hunter_orchestration.store import crm, runs
 
             settings = load_settings()
             store = opened_store(settings)
-            with stage.connected(settings) as client:
+            with session.connected(settings) as client:
                 done = set_up(client, say if not as_json else lambda _line: None)
                 organisation = str(client.get("WhoAmI")["OrganizationId"])
             with store.write() as connection:
-                known = runs.read_watermark(connection, stage.SOURCE, "organisation")
+                known = runs.read_watermark(connection, session.SOURCE, "organisation")
                 if move and known not in (None, organisation):
                     crm.forget_organisation(connection)
-                    runs.write_watermark(connection, stage.SOURCE, "organisation", organisation)
+                    runs.write_watermark(connection, session.SOURCE, "organisation", organisation)
             if as_json:
                 print_json({"done": done})
             else:

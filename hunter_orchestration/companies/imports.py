@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hunter_orchestration.companies.admission import REASONS, AddedLead, RecordRefusedError, add_lead, admitted
+from hunter_orchestration.companies.admission import REASONS, admitted
 from hunter_orchestration.companies.columns import propose
 from hunter_orchestration.companies.domains import email_address
 from hunter_orchestration.companies.files import (
@@ -39,21 +39,6 @@ from hunter_orchestration.store import imports as import_store
 from hunter_orchestration.store.raw_leads import Payload
 from hunter_orchestration.store.suppressions import Suppressed
 from hunter_orchestration.store.work import Progress, StageResult, utc_now
-
-__all__ = [
-    "AddedLead",
-    "ImportStateError",
-    "Preview",
-    "RecordRefusedError",
-    "add_lead",
-    "cancel",
-    "choose_columns",
-    "preview",
-    "preview_of",
-    "receive",
-    "rejects_csv",
-    "run",
-]
 
 SOURCE = "import"
 SAMPLE_ROWS = 200

@@ -48,7 +48,7 @@ def mapping_tick(store: Store, settings: Settings, now: datetime) -> Tick:
     if not settings.dynamics_enabled:
         return Tick("HUNTER_DYNAMICS_ENABLED is off.")
     from hunter_orchestration.dynamics.mapping import load_mapping
-    from hunter_orchestration.dynamics.stage import SOURCE
+    from hunter_orchestration.dynamics.session import SOURCE
 
     try:
         digest = load_mapping(settings.mapping_file).digest

@@ -14,15 +14,13 @@ from hunter_orchestration.dynamics.pull import Pull
 from hunter_orchestration.dynamics.push import Push
 from hunter_orchestration.dynamics.reconcile import Reconcile
 from hunter_orchestration.dynamics.refusals import DynamicsOffError, ThrottledError
-from hunter_orchestration.dynamics.session import SOURCE, connected, held_until, hold, opened
+from hunter_orchestration.dynamics.session import SOURCE, held_until, hold, opened
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Store, crm, runs
 from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import Progress, StageResult, Window, utc_now
 
 _TEXTS = "texts"
-__all__ = ["SOURCE", "connected", "plan", "pull", "push", "reconcile", "without_values"]
-
 _CHUNK = 1000
 _SHOWN = 50
 _PLANNED = 1000

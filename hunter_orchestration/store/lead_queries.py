@@ -17,8 +17,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, func, literal, select, tuple_, union_all
 
-from hunter_orchestration.store.lead_counting import COUNT_LIMIT, counted, values_of
-from hunter_orchestration.store.lead_counting import count as count
+from hunter_orchestration.store.lead_counting import COUNT_LIMIT, count, counted, values_of
 from hunter_orchestration.store.lead_filters import (
     NOT_SCORED,
     LeadFilter,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hunter_orchestration.companies import decisions, stage
-from hunter_orchestration.companies.imports import add_lead
+from hunter_orchestration.companies.admission import add_lead
 from hunter_orchestration.companies.matching import Matcher, suggestions
 from hunter_orchestration.store import Store, companies
 from hunter_orchestration_tests.companies.samples import keep, referral

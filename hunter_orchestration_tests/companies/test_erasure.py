@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from hunter_orchestration.companies import decisions, erasure, imports, stage
+from hunter_orchestration.companies import admission, decisions, erasure, imports, stage
 from hunter_orchestration.companies.domains import email_hash
 from hunter_orchestration.store import Store, companies, raw_leads, runs, suppressions
 from hunter_orchestration.store.raw_leads import Payload
@@ -63,7 +63,7 @@ def filled(store: Store, tmp_path: Path) -> None:
         import_id = imports.receive(store, tmp_path, "x.csv", content)
     imports.run(store, tmp_path, import_id)
     stage.run(store)
-    imports.add_lead(store, {"email": ADA, "company": "Firma", "first_name": "Nevra", "last_name": "Pamuk"}, "api")
+    admission.add_lead(store, {"email": ADA, "company": "Firma", "first_name": "Nevra", "last_name": "Pamuk"}, "api")
 
 
 def test_a_person_is_gone_from_every_table_and_the_deals_stay(store: Store, tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_a_person_does_not_come_back_with_the_next_sync_import_or_lead(store: St
     assert counts["rejected"] == 1
     keep(store, [referral(3, ADA)])
     stage.run(store)
-    with pytest.raises(imports.RecordRefusedError):
-        imports.add_lead(store, {"email": ADA}, "api")
+    with pytest.raises(admission.RecordRefusedError):
+        admission.add_lead(store, {"email": ADA}, "api")
     with store.read() as connection:
         people = companies.contacts_of(connection, ["firma.com.tr"])["firma.com.tr"]
     assert [person["email"] for person in people] == ["can@firma.com.tr"]
@@ -112,8 +112,8 @@ def test_a_company_is_gone_and_does_not_come_back(store: Store, tmp_path: Path) 
     stage.run(store)
     found = stored(store, 4)
     assert (found["company_domain"], found["domain_rejected"]) == (None, "suppressed")
-    with pytest.raises(imports.RecordRefusedError):
-        imports.add_lead(store, {"domain": "firma.com.tr"}, "api")
+    with pytest.raises(admission.RecordRefusedError):
+        admission.add_lead(store, {"domain": "firma.com.tr"}, "api")
     with pytest.raises(decisions.DecisionError):
         decisions.create_lead(store, referral(4)["id"], "firma.com.tr", "ada")
 
@@ -125,8 +125,8 @@ def test_what_is_no_person_and_no_company_is_not_erased(sqlite_store: Store, sub
 
 
 def test_another_person_of_a_similar_address_stays(sqlite_store: Store) -> None:
-    imports.add_lead(sqlite_store, {"email": "xada@firma.com.tr"}, "api")
-    imports.add_lead(sqlite_store, {"email": "ada@firma.com.tr"}, "api")
+    admission.add_lead(sqlite_store, {"email": "xada@firma.com.tr"}, "api")
+    admission.add_lead(sqlite_store, {"email": "ada@firma.com.tr"}, "api")
     erasure.forget(sqlite_store, "ada@firma.com.tr", "admin")
     with sqlite_store.read() as connection:
         people = companies.contacts_of(connection, ["firma.com.tr"])["firma.com.tr"]

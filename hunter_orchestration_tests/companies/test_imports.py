@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hunter_orchestration.companies import files, imports, stage
+from hunter_orchestration.companies.admission import RecordRefusedError, add_lead
 from hunter_orchestration.companies.files import FileRefusedError
-from hunter_orchestration.companies.imports import RecordRefusedError, add_lead, preview
+from hunter_orchestration.companies.imports import preview
 from hunter_orchestration.store import Store, companies, quarantine, raw_leads, runs
 from hunter_orchestration.store import imports as import_store
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from hunter_orchestration.companies import stage
+from hunter_orchestration.companies.admission import add_lead
 from hunter_orchestration.companies.domains import email_hash
-from hunter_orchestration.companies.imports import add_lead
 from hunter_orchestration.store import Store, companies, company_evidence, referrals, scans
 from hunter_orchestration.store.leads import refresh
 from hunter_orchestration.store.migrate import upgrade

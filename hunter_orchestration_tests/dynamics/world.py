@@ -14,15 +14,16 @@ from sqlalchemy import insert, update
 from hunter_orchestration.dynamics import stage
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.mapping import TABLES
+from hunter_orchestration.dynamics.session import SOURCE
 from hunter_orchestration.sandbox.running import RunningSandbox
 from hunter_orchestration.settings import Settings, load_settings
-from hunter_orchestration.store import Store, crm, leads
+from hunter_orchestration.store import Store, crm, leads, runs
 from hunter_orchestration.store.tables.companies import companies, contacts
 from hunter_orchestration.store.tables.crm import crm_records
 from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration.store.tables.scans import scans
 from hunter_orchestration.store.tables.scores import scores
-from hunter_orchestration.store.work import StageResult
+from hunter_orchestration.store.work import StageResult, utc_now
 from hunter_orchestration_tests import invariants
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -312,7 +313,7 @@ class World:
         """Time passes until every deferred record may be tried again."""
         with self.store.write() as connection:
             connection.execute(update(crm_records).values(next_attempt_at=None))
-            crm.forget_watermark(connection, stage.SOURCE, "not_before")
+            runs.write_watermark(connection, SOURCE, "not_before", utc_now().isoformat())
 
     def writes(self) -> dict[str, dict[str, int]]:
         """Rows the organisation wrote since the last call."""

@@ -108,7 +108,7 @@ def test_facets_count_what_another_choice_would_give(many: Store, name: str, few
     rows = _all(many)
     with many.read() as connection:
         found = lead_counting.facets(connection, wanted, few=few)
-        total, _ = lead_queries.count(connection, wanted, few=few)
+        total, _ = lead_counting.count(connection, wanted, few=few)
     assert total == sum(_matches(row, wanted) for row in rows)
     for column in COUNTED:
         values = {other: chosen for other, chosen in wanted.values.items() if other != column}
@@ -128,7 +128,7 @@ def test_counts_follow_inserts_updates_and_deletes(store: Store) -> None:
         connection.execute(table.delete().where(table.c.domain == "a0.example"))
     with store.read() as connection:
         assert dict(lead_counting.facets(connection, LeadFilter())["priority"]) == {"P1": 5, "P2": 4}
-        assert lead_queries.count(connection, LeadFilter()) == (9, True)
+        assert lead_counting.count(connection, LeadFilter()) == (9, True)
 
 
 def test_scores_and_completeness_are_counted_after_each_kind_of_write(store: Store) -> None:
@@ -142,7 +142,7 @@ def test_scores_and_completeness_are_counted_after_each_kind_of_write(store: Sto
             "complete": LeadFilter(complete=True),
         }
         with store.read() as connection:
-            counts = {name: lead_queries.count(connection, wanted) for name, wanted in asked.items()}
+            counts = {name: lead_counting.count(connection, wanted) for name, wanted in asked.items()}
             assert all(exact for _, exact in counts.values())
             return lead_counting.score_histogram(connection), {name: number for name, (number, _) in counts.items()}
 
@@ -193,8 +193,8 @@ def test_a_renamed_lead_is_found_by_its_new_name_only(store: Store) -> None:
     with store.write() as connection:
         connection.execute(table.update().values(name="Yeni Ad", search_text="yeni ad a.example"))
     with store.read() as connection:
-        assert lead_queries.count(connection, LeadFilter(q="yeni")) == (1, True)
-        assert lead_queries.count(connection, LeadFilter(q="eski")) == (0, True)
+        assert lead_counting.count(connection, LeadFilter(q="yeni")) == (1, True)
+        assert lead_counting.count(connection, LeadFilter(q="eski")) == (0, True)
 
 
 def test_names_sort_as_a_turkish_reader_expects(client_for: ClientFactory, store: Store) -> None:

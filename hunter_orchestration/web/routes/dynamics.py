@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
 from hunter_orchestration.dynamics import decisions, stage
-from hunter_orchestration.store import lead_details, lead_queries, leads, page_figures, page_state
+from hunter_orchestration.store import lead_counting, lead_details, lead_queries, leads, page_figures, page_state
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration.web import cursors, launching, models, shapes
 from hunter_orchestration.web.bulk import BulkWorker
@@ -217,7 +217,7 @@ def _chosen(hunter: Context, body: BulkBody) -> list[str]:
             found = asked
         else:
             wanted = (body.filter or LeadFilterQuery()).filter(utc_now())
-            total, _exact = lead_queries.count(connection, wanted)
+            total, _exact = lead_counting.count(connection, wanted)
             if total > _MOST_LEADS:
                 raise ProblemError(422, "too_many", f"{total} leads are too many for one action.", "Narrow the filter.")
             order = lead_queries.Order()

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
-from hunter_orchestration.companies import decisions, imports
+from hunter_orchestration.companies import admission, decisions
 from hunter_orchestration.errors import TransientError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.web import launching, models
@@ -95,8 +95,8 @@ def add(
 
     def act() -> dict[str, Any]:
         try:
-            added = imports.add_lead(hunter.store, body.model_dump(exclude_none=True), "api")
-        except imports.RecordRefusedError as error:
+            added = admission.add_lead(hunter.store, body.model_dump(exclude_none=True), "api")
+        except admission.RecordRefusedError as error:
             why = (("domain", error.reason),)
             raise ProblemError(422, "no_company", error.message, error.fix, errors=why) from None
         run = started(hunter, person)

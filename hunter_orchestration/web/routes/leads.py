@@ -100,7 +100,7 @@ def facets(hunter: Hunter, _person: Viewer, query: Annotated[LeadFilterQuery, Qu
 
         def compute() -> models.Facets:
             found = lead_counting.facets(connection, wanted)
-            total, exact = lead_queries.count(connection, wanted)
+            total, exact = lead_counting.count(connection, wanted)
             names = {"segment": "technical_segment"}
             return models.Facets(
                 total=total,

@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ValidationError
 
-from hunter_orchestration.companies import imports
+from hunter_orchestration.companies import admission
 from hunter_orchestration.errors import HunterError, TransientError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.partner_center import webhooks as signatures
@@ -103,5 +103,5 @@ async def leads(request: Request, hunter: Hunter) -> Received:
 
 
 def _take_lead(hunter: Context, record: dict[str, Any]) -> None:
-    imports.add_lead(hunter.store, record, "webhook")
+    admission.add_lead(hunter.store, record, "webhook")
     started(hunter, _FORM)
