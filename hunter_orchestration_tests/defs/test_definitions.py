@@ -13,6 +13,7 @@ import yaml
 
 from hunter_orchestration.definitions import build_defs
 from hunter_orchestration.defs.partitions import DAYS
+from hunter_orchestration.defs.spread import SPREAD
 from hunter_orchestration.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +103,7 @@ def test_no_two_runs_do_the_same_stage_at_once() -> None:
 
 def test_jobs_of_the_chain_run_over_days_and_the_others_do_not() -> None:
     repository = build_defs(load_settings()).get_repository_def()
-    whole = {"pull_dynamics", "reconcile_dynamics", "housekeeping", "look_up_details"}
+    whole = {"pull_dynamics", "reconcile_dynamics", "housekeeping", "look_up_details", SPREAD}
     for job in repository.get_all_jobs():
         if not job.name.startswith("__"):
             assert (job.partitions_def is None) == (job.name in whole), job.name
@@ -120,7 +121,7 @@ def test_each_environment_has_its_jobs_schedules_and_sensors(
     repository = definitions.get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
     assert jobs == {"sync_referrals", "import_leads", "rescan_domains", "score_leads", "push_leads", "backfill_leads",
-                    "pull_dynamics", "reconcile_dynamics", "housekeeping", "look_up_details"}  # fmt: skip
+                    "pull_dynamics", "reconcile_dynamics", "housekeeping", "look_up_details", SPREAD}  # fmt: skip
     schedules = {schedule.name for schedule in repository.schedule_defs}
     slow = {"rescan_domains_daily", "push_leads_hourly", "pull_dynamics_every_10_minutes", "reconcile_dynamics_daily",
             "housekeeping_daily", "look_up_details_daily"}  # fmt: skip
