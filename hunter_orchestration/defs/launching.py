@@ -15,10 +15,13 @@ from typing import Any
 import dagster as dg
 import orjson
 import psutil
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+from dagster._serdes import deserialize_value
 from dagster._serdes.config_class import ConfigurableClassData
 
 from hunter_orchestration.settings import load_settings
@@ -29,6 +32,7 @@ PROCESS = "hunter/process"
 """Tag of a run that a command executes in its own process: host, process id, and when it began."""
 _HERE = ("localhost", "127.0.0.1", "::1")
 _UNDER_WAY = [dg.DagsterRunStatus.NOT_STARTED, *IN_PROGRESS_RUN_STATUSES]
+_ANSWER_SECONDS = 10
 _CLOCK_STEP = 2.0
 """Seconds by which a process may seem younger than the event it wrote: the kernel counts from the boot."""
 
@@ -37,7 +41,8 @@ class WatchedRunLauncher(DefaultRunLauncher):
     """The default launcher, which also looks after the processes of runs on this machine.
 
     When one is gone its run is failed by the monitoring daemon, hence retried, and what it held is free at once. A run
-    that another machine executes is left to Dagster's own time limit.
+    that another machine or container executes is asked for at its code server, which knows the processes it started:
+    one that was started anew, as a container is, knows none of those it had before.
     """
 
     @classmethod
@@ -52,24 +57,39 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the run's process lives; a process that can't be known counts as alive."""
-        worker = self._worker(run)
-        if worker is None or process_lives(*worker):
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if PROCESS not in run.tags and not _is_here(run):
+            if self._is_known_there(run):
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
+            gone = "Its code server was started anew since; the run's process has ended."
+        else:
+            worker = self._worker(run)
+            if worker is None or process_lives(*worker):
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
+            gone = f"The process {worker[0]} of the run has ended."
         store = Store(load_settings().store_url)
         try:
             bury(store, run.run_id)
         finally:
             store.close()
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"The process {worker[0]} of the run has ended.")
+        return CheckRunHealthResult(WorkerStatus.FAILED, gone)
+
+    def _is_known_there(self, run: dg.DagsterRun) -> bool:
+        """Whether its code server has the run's process; a server that is away may have it, so nothing is said."""
+        # A run that is not yet started need not have reached its server.
+        client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
+        if client is None or run.status != dg.DagsterRunStatus.STARTED:
+            return True
+        try:
+            answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=_ANSWER_SECONDS)
+        except DagsterUserCodeUnreachableError:
+            return True
+        return deserialize_value(answer, CanCancelExecutionResult).can_cancel
 
     def _worker(self, run: dg.DagsterRun) -> tuple[int, float] | None:
         """(process id, when it said so) of a run on this machine."""
         if PROCESS in run.tags:
             host, number, at = run.tags[PROCESS].rsplit(" ", 2)
             return (int(number), float(at)) if host == socket.gethostname() else None
-        address = orjson.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
-        if "socket" not in address and address.get("host") not in _HERE:
-            return None
         told = self._instance.event_log_storage.get_logs_for_run(
             run.run_id, of_type={dg.DagsterEventType.ENGINE_EVENT}, limit=20
         )
@@ -80,6 +100,11 @@ class WatchedRunLauncher(DefaultRunLauncher):
                 if pid is not None:
                     return int(str(pid.value)), entry.timestamp
         return None
+
+
+def _is_here(run: dg.DagsterRun) -> bool:
+    address = orjson.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    return "socket" in address or address.get("host") in _HERE
 
 
 def this_process() -> dict[str, str]:
