@@ -107,7 +107,7 @@ class Book:
             elif answer.kind in ("lost", "look"):
                 # The row is unknown now: it may be there, changed, or gone.
                 item.recovering = item.recovering or answer.kind == "lost"
-                item.held = None
+                item.held, item.refusal = None, answer.refusal
                 code = answer.refusal.code if answer.refusal else None
                 item.ledger["error_code"] = "answer_lost" if answer.kind == "lost" else None
                 result.entries.append(self._entry(item, "unknown", code=code, answer=answer))

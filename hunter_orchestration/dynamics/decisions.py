@@ -15,7 +15,7 @@ from hunter_orchestration.dynamics.mapping import TABLES
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, UnreachableError
 from hunter_orchestration.dynamics.search import CrmRow, by_ids
 from hunter_orchestration.dynamics.session import Session, audit_entry, opened
-from hunter_orchestration.dynamics.values import hash_of
+from hunter_orchestration.dynamics.values import clean, clip, hash_of
 from hunter_orchestration.errors import HunterError, PermanentError
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Store, crm, leads, runs
@@ -23,6 +23,8 @@ from hunter_orchestration.store.work import utc_now
 
 _QUALIFIED = 3
 _WON, _CANCELED = 3, 4
+_SUBJECT = 200
+"""Length of an activity's subject (contract section 11, Errors)."""
 
 
 class NoSuchRecordError(PermanentError):
@@ -113,10 +115,11 @@ def qualify(
         if row.statecode:
             raise NotPossibleError(f"The lead {domain} is closed in the CRM.", "Reopen it there first.")
         with store.read() as connection:
-            held = {
-                t: [r for r in crm.ledger(connection, [domain], []).values() if r["table_name"] == t and r["crm_id"]]
-                for t in TABLES
-            }
+            there = [
+                row for row in crm.ledger(connection, [domain], []).values()
+                if row["crm_id"] and row["state"] != "deleted_in_crm"
+            ]  # fmt: skip
+            held = {t: [row for row in there if row["table_name"] == t] for t in TABLES}
         body: dict[str, Any] = {
             "CreateAccount": not held["account"],
             "CreateContact": not held["contact"],
@@ -158,13 +161,12 @@ def close_opportunity(
         if row.statecode:
             raise NotPossibleError(f"The opportunity {referral_id} is closed in the CRM.", "Reopen it there first.")
         entity_set = session.organisation.metadata.tables["opportunity"].entity_set
-        body = {
-            "Status": _WON if won else _CANCELED,
-            "OpportunityClose": {
-                "subject": reason or ("Won" if won else "Lost"),
-                "opportunityid@odata.bind": f"/{entity_set}({row.id})",
-            },
-        }
+        words = clean(reason) or ("Won" if won else "Lost")
+        activity = {"subject": clip(" ".join(words.split()), _SUBJECT)}
+        if activity["subject"] != words:
+            activity["description"] = words
+        activity["opportunityid@odata.bind"] = f"/{entity_set}({row.id})"
+        body = {"Status": _WON if won else _CANCELED, "OpportunityClose": activity}
         name = "WinOpportunity" if won else "LoseOpportunity"
         _act(session, name, body, record, operation)
         row = _row(session, "opportunity", record)

@@ -116,7 +116,8 @@ class Held:
 
 @dataclass(slots=True)
 class Item:
-    """One record on its way. ``recovering``: an earlier attempt may have arrived without our knowing."""
+    """One record on its way. ``recovering``: an earlier attempt may have arrived without our knowing. ``refusal``: why
+    its row has to be looked at again."""
 
     record: Record
     known: dict[str, Any] | None
@@ -134,6 +135,7 @@ class Item:
     recovering: bool = False
     followed: bool = False
     outcome: str | None = None
+    refusal: Refusal | None = None
 
     def __post_init__(self) -> None:
         record = self.record

@@ -7,9 +7,10 @@ by key before it is sent again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import datetime
+from typing import Any
 
 from hunter_orchestration import crash_points
 from hunter_orchestration.dynamics.book import LONGEST_DELAY, Book
@@ -75,9 +76,7 @@ class Push:
             wanted = build(connection, self.organisation.mapping.mapping, self._descriptions, domains)
         crash_points.reach("before_push")
         result = ChunkResult()
-        self._ids = {
-            key: row["crm_id"] if row["state"] != "deleted_in_crm" else None for key, row in wanted.ledger.items()
-        }
+        self._ids = {key: _standing_id(row) for key, row in wanted.ledger.items()}
         all_items = {
             table: [
                 Item(record, wanted.ledger.get(record.identity), self.organisation.renderers[table])
@@ -120,10 +119,14 @@ class Push:
                 return
         else:
             for item in todo:
-                self.book.defer(item, "contended", "The row kept changing while Hunter wrote it.", result)
+                if item.refusal is not None and item.refusal.kind == "gone":
+                    words = f"Something it refers to is not in the CRM any more: {item.refusal.message}"
+                    self.book.defer(item, "parent_missing", words, result)
+                else:
+                    self.book.defer(item, "contended", "The row kept changing while Hunter wrote it.", result)
         self.book.flush(result)
         for item in items:
-            self._ids[item.record.identity] = item.ledger["crm_id"]
+            self._ids[item.record.identity] = _standing_id(item.ledger)
             if self._dry_run and item.plan is not None and item.plan.operation == "create":
                 self._ids[item.record.identity] = f"new {table} {item.record.external_id}"
 
@@ -139,7 +142,7 @@ class Push:
             return False
         except FieldError as error:
             if error.code == "parent_missing":
-                self.book.defer(item, error.code, error.message, result, delay=LONGEST_DELAY)
+                self.book.defer(item, error.code, self._parent_words(item, error), result, delay=LONGEST_DELAY)
             else:
                 self.book.reject(item, error.code, error.message, error.code, result)
             return False
@@ -158,6 +161,15 @@ class Push:
         elif ledger["crm_id"] and ledger["observed"] is not None and ledger["crm_version"]:
             item.held = Held.from_ledger(ledger)
         return True
+
+    def _parent_words(self, item: Item, error: FieldError) -> str:
+        """Which record a record waits for, and why that is not there."""
+        table, external_id = item.record.parents[item.renderer.fields[error.field].source[0]]
+        with self.store.read() as connection:
+            parent = crm.record(connection, table, external_id)
+        deleted = parent is not None and parent["state"] == "deleted_in_crm"
+        why = "which somebody deleted in the CRM" if deleted else "which is not in the CRM"
+        return f"It needs the {table} {external_id}, {why}."
 
     def _locate(self, table: str, todo: list[Item], result: ChunkResult) -> list[Item]:
         """Find the rows of records whose row is not known, or no longer; returns those that can be planned."""
@@ -297,3 +309,8 @@ class Push:
         if self.book.stopped is not None:
             return [Result(item, "unsent") for item in items]
         return work(items, now)
+
+
+def _standing_id(row: Mapping[str, Any]) -> str | None:
+    """GUID by which other rows may refer to a record; none once somebody deleted its row."""
+    return row["crm_id"] if row["state"] != "deleted_in_crm" else None

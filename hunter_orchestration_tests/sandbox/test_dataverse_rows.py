@@ -173,6 +173,8 @@ def test_opportunities_are_won_and_lost_by_actions_only(box: Box) -> None:
     assert box.refused("PATCH", f"opportunities({deal})", {"statecode": 1})[0] == 400
     body = {"Status": 3, "OpportunityClose": {"subject": "w", "opportunityid@odata.bind": f"/opportunities({deal})"}}
     assert box.refused("POST", "LoseOpportunity", body)[:2] == (400, "0x80048408")
+    long = {**body, "OpportunityClose": {**body["OpportunityClose"], "subject": "w" * 201}}  # type: ignore[dict-item]
+    assert box.refused("POST", "WinOpportunity", long)[:2] == (400, "0x80044331")
     assert box.send("POST", "WinOpportunity", body).status_code == 204
     won = box.get(f"opportunities({deal})")
     assert (won["statecode"], won["statuscode"], won["actualvalue"]) == (1, 3, 100)

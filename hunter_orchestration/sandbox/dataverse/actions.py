@@ -16,6 +16,8 @@ from hunter_orchestration.sandbox.dataverse.schema import TARGET, Table, stable_
 from hunter_orchestration.sandbox.dataverse.wire import Response
 
 _NAMESPACE = "Microsoft.Dynamics.CRM."
+_SUBJECT = 200
+"""The contract names this length for a task's subject; other activities are taken to share it."""
 MERGEABLE = frozenset({"account", "contact", "lead"})
 _COPIED = (
     "websiteurl", "emailaddress1", "fax", "sic", "description", "address1_line1", "address1_line2", "address1_line3",
@@ -225,6 +227,8 @@ class Actions:
         if not isinstance(activity, dict) or "Status" not in body:
             raise errors.bad_payload("opportunities", "The parameters 'OpportunityClose' and 'Status' are needed.")
         _, row = read_reference(self.organisation, activity.get("opportunityid@odata.bind"), self.root)
+        if len(str(activity.get("subject") or "").encode("utf-16-le")) // 2 > _SUBJECT:
+            raise errors.too_long("opportunityclose", "subject", _SUBJECT)
         self.end(row, body["Status"], activity, caller, won)
         return Response(204)
 

@@ -71,3 +71,13 @@ def changed_since() -> RefusedError:
     return RefusedError(
         412, "0x80060882", "The version of the existing record doesn't match the RowVersion property provided."
     )
+
+
+def too_long(table: str, column: str, length: int) -> RefusedError:
+    """400 for a text that does not fit its column."""
+    return RefusedError(
+        400,
+        "0x80044331",
+        f"A validation error occurred.  The length of the '{column}' attribute of the '{table}' entity "
+        f"exceeded the maximum allowed length of '{length}'.",
+    )

@@ -29,12 +29,7 @@ def _text(table: Table, column: Column, value: Any) -> Any:
     if length is not None and (
         len(value) > length or (not value.isascii() and len(value.encode("utf-16-le", "surrogatepass")) // 2 > length)
     ):
-        raise RefusedError(
-            400,
-            "0x80044331",
-            f"A validation error occurred.  The length of the '{column.name}' attribute of the '{table.name}' entity "
-            f"exceeded the maximum allowed length of '{length}'.",
-        )
+        raise errors.too_long(table.name, column.name, length)
     return value
 
 
