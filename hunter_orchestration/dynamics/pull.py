@@ -18,12 +18,16 @@ from hunter_orchestration.dynamics.refusals import CrmRefusedError, UnreachableE
 from hunter_orchestration.dynamics.search import CrmRow, by_ids, row_of, select_of
 from hunter_orchestration.dynamics.session import SOURCE, Session
 from hunter_orchestration.dynamics.values import hash_of, same
+from hunter_orchestration.logging import get_logger
 from hunter_orchestration.store import Connection, crm, leads, runs
 from hunter_orchestration.store.upsert import chunks
 from hunter_orchestration.store.work import utc_now
 
+_log = get_logger(__name__)
+
 _PAGE = 2000
 _TRACK = {"Prefer": f"odata.track-changes,odata.maxpagesize={_PAGE}"}
+_OWNERS = (("systemusers", "systemuserid", "fullname"), ("teams", "teamid", "name"))
 _ENDS = ("qualified", "disqualified", "won", "lost", "inactive")
 
 
@@ -253,10 +257,14 @@ class Pull:
         ids = {str(found[i].values.get("_ownerid_value")) for i in known if i in found} - set(self._owners) - {"None"}
         for some in chunks(sorted(ids), 200):
             listed = ",".join(f"'{i}'" for i in some)
-            for entity_set, column, name in (("systemusers", "systemuserid", "fullname"), ("teams", "teamid", "name")):
+            for entity_set, column, name in _OWNERS:
                 text = f"Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{listed}])"
-                for page in self.client.pages(f"{entity_set}?$select={name}&$filter={text}"):
-                    self._owners.update({str(r[column]): str(r.get(name) or "") for r in page["value"]})
+                try:
+                    for page in self.client.pages(f"{entity_set}?$select={name}&$filter={text}"):
+                        self._owners.update({str(r[column]): str(r.get(name) or "") for r in page["value"]})
+                except CrmRefusedError as error:
+                    # An application user may lack the right to read people or teams: a name is no reason to miss a win.
+                    _log.warning("owners can't be named", of=entity_set, code=error.refusal.code)
 
     def _entry(self, record: Mapping[str, Any], fields: Any, detail: str) -> dict[str, Any]:
         return self._session.entry(record, "read", "confirmed", fields=fields, detail=detail, actor="crm")

@@ -40,6 +40,20 @@ def test_edits_owners_wins_merges_and_deletions_come_back(both: World) -> None:
     both.settles()
 
 
+def test_wins_come_back_though_the_names_of_owners_may_not_be_read(world: World) -> None:
+    domains = add_companies(world.store, [0])
+    world.push()
+    refused = {"error": {"code": "0x80040220", "message": "Principal user is missing prvReadUser privilege."}}
+    world.box.fault("dataverse", "status", times=None, status=403, path="systemusers[?]|teams[?]", body=refused)
+    world.pull()
+    world.sales.call("POST", f"/opportunities/{world.sales.id_of('opportunity', referral_of(0))}/win")
+    world.sales.edit("account", domains[0], telephone1="0232 typed")
+    counts = world.pull().counts
+    assert (counts["won"], counts["edited"]) == (1, 1)
+    assert world.record("account", domains[0])["crm_owner"] is None
+    world.settles()
+
+
 def test_an_edit_to_a_field_of_hunters_is_set_right_by_the_next_push(world: World) -> None:
     (domain,) = add_companies(world.store, [1])
     world.push()
