@@ -27,7 +27,19 @@ TABLES: tuple[TableName, ...] = ("account", "contact", "lead", "opportunity")
 
 Rule = Literal["crm-wins-unless-empty", "hunter-wins", "create-only", "newest"]
 Transform = Literal[
-    "clip", "option", "phone", "country", "url", "integer", "money", "date", "flag", "currency", "lookup", "now"
+    "clip",
+    "option",
+    "phone",
+    "email",
+    "country",
+    "url",
+    "integer",
+    "money",
+    "date",
+    "flag",
+    "currency",
+    "lookup",
+    "now",
 ]
 
 _COMPANY = ("domain", "name", "country", "city", "street", "state", "postal_code", "phone", "website", "size",

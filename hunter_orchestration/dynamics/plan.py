@@ -106,6 +106,10 @@ def plan_existing(
             changes[name] = (theirs, ours)
         elif ours is not None:
             kept[name] = (theirs, ours)
+    if any(fields[name].transform == "currency" and name not in rewritten for name in kept):
+        # Somebody chose another currency there; an amount of ours would be read in theirs.
+        for name in [name for name in changes if fields[name].transform == "money"]:
+            kept[name] = changes.pop(name)
     state = crm_state(table, statecode)
     if statecode and state in reopen and changes and has_key:
         return Plan("update", changes, kept, rewritten, reopens=True)

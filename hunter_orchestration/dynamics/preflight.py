@@ -17,6 +17,7 @@ _RIGHTS = ("Create", "Read", "Write", "Append", "AppendTo")
 _TYPES = {
     "clip": ("String", "Memo"),
     "phone": ("String", "Memo"),
+    "email": ("String", "Memo"),
     "country": ("String", "Memo"),
     "url": ("String", "Memo"),
     "option": ("Picklist", "Status"),

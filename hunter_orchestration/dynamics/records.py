@@ -227,7 +227,11 @@ def refuses_contact(person: Mapping[str, Any]) -> bool:
 
 def _referral_facts(deal: Mapping[str, Any] | None) -> dict[str, Any]:
     names = ("id", "name", "category", "status", "notes", "deal_value", "currency", "closing_at")
-    return {f"referral.{n}": deal[n] if deal else None for n in names}
+    facts = {f"referral.{n}": deal[n] if deal else None for n in names}
+    if facts["referral.currency"] is None:
+        # The CRM would take an amount without a currency for one in its own.
+        facts["referral.deal_value"] = None
+    return facts
 
 
 def _leading(company: Mapping[str, Any], deals: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -17,6 +17,7 @@ from hunter_orchestration.dynamics.metadata import Column, Metadata, Table
 
 Facts = Mapping[str, Any]
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_WHOLE = ("url", "email")
 _NOT_PHONE = re.compile(r"[^\d+()\-/. x]")
 
 
@@ -64,13 +65,20 @@ class Renderer:
         """
         values: dict[str, Any] = {}
         for name, field, transform in self._plan:
-            value = next((v for s in field.source if (v := facts.get(s)) not in (None, "")), field.default)
-            value = transform(value) if value not in (None, "") else None
+            given = next((v for s in field.source if (v := facts.get(s)) not in (None, "")), field.default)
+            value = transform(given) if given not in (None, "") else None
             if value is None and field.required:
-                code = "parent_missing" if field.transform == "lookup" else "required_missing"
-                raise FieldError(name, code, f"{self.table.name}.{name} needs a value and Hunter has none.")
+                raise self._missing(name, field, given)
             values[name] = value
         return values
+
+    def _missing(self, name: str, field: FieldMapping, given: Any) -> FieldError:
+        where = f"{self.table.name}.{name}"
+        if field.transform in _WHOLE and given not in (None, ""):
+            length = self.table.columns[name].length
+            return FieldError(name, "text_too_long", f"{where} takes {length} characters, and Hunter's value has more.")
+        code = "parent_missing" if field.transform == "lookup" else "required_missing"
+        return FieldError(name, code, f"{where} needs a value and Hunter has none.")
 
     def observed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Field to the value the CRM holds."""
@@ -120,8 +128,8 @@ class Renderer:
             return lambda value: _date(name, value, column)
         length = column.length if column is not None else None
         before: Callable[[Any], str] = {"phone": _phone, "country": _country, "url": _url}.get(kind, str)
-        if kind == "url":
-            return lambda value: _whole(name, clean(before(value)), length)
+        if kind in _WHOLE:
+            return lambda value: _whole(clean(before(value)), length)
         return lambda value: clip(clean(before(value)), length) or None
 
     def _currency(self, name: str, value: Any) -> str:
@@ -176,8 +184,10 @@ def _date(name: str, value: Any, column: Column | None) -> str:
 
 
 def _phone(value: Any) -> str:
-    """As people write it, without what is no part of a number; a leading 00 becomes +."""
+    """As people write it, without what is no part of a number; a leading 00 becomes +. Words alone are none."""
     text = " ".join(_NOT_PHONE.sub("", str(value)).split())
+    if not any(map(str.isdigit, text)):
+        return ""
     return "+" + text[2:] if text.startswith("00") else text
 
 
@@ -191,7 +201,7 @@ def _url(value: Any) -> str:
     return text if text.startswith(("https://", "http://")) else f"https://{text}"
 
 
-def _whole(name: str, text: str, length: int | None) -> str | None:
+def _whole(text: str, length: int | None) -> str | None:
     """An address cut in half is none: too long a one is left out."""
     return text if length is None or utf16(text) <= length else None
 

@@ -70,6 +70,22 @@ def test_a_value_a_person_typed_is_never_planned_over(wanted: dict[str, str], ob
     assert all(same(observed.get(n), None) for n in plan.changes)
 
 
+def test_an_amount_is_not_written_into_another_currency() -> None:
+    fields = {
+        "transactioncurrencyid": FieldMapping(source=["referral.currency"], transform="currency"),
+        "estimatedvalue": FieldMapping(source=["referral.deal_value"], transform="money"),
+    }
+    wanted = {"transactioncurrencyid": "eur", "estimatedvalue": 40_000}
+    written = {"transactioncurrencyid": "eur", "estimatedvalue": 38_000}
+    plan = plan_existing("opportunity", fields, wanted, written, written)
+    assert plan.changes == {"estimatedvalue": (38_000, 40_000)}
+    for standing in (38_000, None):
+        observed = {"transactioncurrencyid": "usd", "estimatedvalue": standing}
+        plan = plan_existing("opportunity", fields, wanted, written, observed)
+        assert plan.operation == "unchanged"
+        assert plan.kept["estimatedvalue"] == (standing, 40_000)
+
+
 def test_closed_rows_are_left_alone_and_say_why() -> None:
     plan = plan_existing("opportunity", {"f": field("hunter-wins")}, {"f": 1}, {}, {"f": 2}, statecode=1)
     assert (plan.operation, plan.changes, plan.reason) == ("blocked", {}, "closed_won")
