@@ -150,7 +150,7 @@ def _with_store(
         known = {} if force else stored_fresh(store, page)
         yield from known.values()
         batch = []
-        for findings in scan_domains(engine, [domain for domain in page if domain not in known]):
+        for findings in scan_domains(engine, (domain for domain in page if domain not in known)):
             batch.append(findings)
             yield findings
         if batch:

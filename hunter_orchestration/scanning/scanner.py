@@ -46,7 +46,7 @@ def scan_domains(
     """Findings of domains as they are ready, in no order.
 
     The list is drawn as it is needed and shuffled within a few thousand, so that one hoster's servers are not asked
-    in a row.
+    in a row; a domain named twice among them is scanned once.
     """
     rows = table or provider_table()
     tasks = ((domain, plan(domain, rows)) for domain in _shuffled(domains))
@@ -56,6 +56,6 @@ def scan_domains(
 
 def _shuffled(domains: Iterable[str]) -> Iterator[str]:
     source = iter(domains)
-    while block := list(islice(source, _SHUFFLED)):
+    while block := list(dict.fromkeys(islice(source, _SHUFFLED))):
         random.shuffle(block)
         yield from block

@@ -136,6 +136,18 @@ def test_a_fresh_scan_of_the_store_is_shown_and_force_scans_again(sqlite_store: 
     assert json.loads(first.stdout)["provider"] == json.loads(second.stdout)["provider"] == "Google"
 
 
+def test_a_domain_named_twice_is_scanned_and_kept_once(sqlite_store: Store) -> None:
+    given_companies(sqlite_store, "firma.example")
+    with serving(records=SPF | {"firma.example": GOOGLE}) as server:
+        environment = {"HUNTER_DATABASE_URL": sqlite_store.url.render_as_string(), "HUNTER_DNS_SERVERS": server.address}
+        command = ["scan", "firma.example", "bilgi@firma.example", "--json", "--force"]
+        done = CliRunner(env=environment).invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 1
+    with sqlite_store.read() as connection:
+        assert scans.currents(connection, ["firma.example"])["firma.example"]["provider"] == "Google"
+
+
 def test_what_the_extended_set_tells_of_a_company_is_kept_and_of_a_stranger_only_shown(sqlite_store: Store) -> None:
     given_companies(sqlite_store, "firma.example")
     records = SPF | dict.fromkeys(("firma.example", "yabanci.example"), GOOGLE)
