@@ -155,6 +155,8 @@ def _dmarc(dmarc: Mapping[str, Any]) -> Line:
         return "DMARC", WEAK, _with("counts as p=none", dmarc["reason"]), evidence
     if dmarc["pct"] not in (None, 100):
         mark, text = WEAK, f"{text}, for {dmarc['pct']} % of it"
+    if dmarc.get("testing"):
+        mark, text = WEAK, f"{text}, only as a test (t=y)"
     return "DMARC", mark, text, evidence
 
 

@@ -15,6 +15,7 @@ KeyState = Literal["usable", "revoked", "broken", "absent", "unknown"]
 
 _MOST_BYTES = 16_384
 _TAGS = frozenset("vkptshng")
+_KINDS = ("rsa", "ed25519")
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SPACE = re.compile(r"\s+")
 
@@ -58,6 +59,11 @@ def parse(text: str) -> Key:
     if "v" in tags and first != "v":
         return Key("broken", reason="v does not come first")
     kind = (tags.get("k") or "rsa").lower()
+    if kind not in _KINDS:
+        return Key("broken", kind, reason="an unknown kind of key")
+    services = tags.get("s", "*").lower().replace(" ", "").split(":")
+    if not {"*", "email"} & set(services):
+        return Key("broken", kind, reason="not for mail")
     testing = "y" in tags.get("t", "").lower().replace(" ", "").split(":")
     encoded = _SPACE.sub("", tags["p"])
     if not encoded:

@@ -24,13 +24,15 @@ _URI = re.compile(r"[a-z][a-z0-9+.\-]*:\S+\Z", re.IGNORECASE)
 class Finding:
     """What DMARC says of a domain.
 
-    ``state`` ``bad_policy``: p is missing or wrong, yet a valid rua is there: counts as none (RFC 7489 6.6.3).
+    ``state`` ``bad_policy``: p is missing, or p, sp or np is wrong, yet a valid rua is there: counts as none (RFC 7489
+    section 6.6.3, RFC 9989 section 4.10.1).
     ``at`` is the name the record was found at. ``problems`` are what a careful reader would mend.
     """
 
     state: DmarcState
     policy: str | None = None
     subdomain_policy: str | None = None
+    nonexistent_policy: str | None = None
     pct: int | None = None
     rua: list[str] = field(default_factory=list)
     record: str | None = None
@@ -98,18 +100,18 @@ def _record(text: str) -> Finding:
     finding = Finding("valid", record=text, rua=reachable, problems=problems)
     if len(reachable) < len(rua):
         problems.append("rua holds something that is no address")
-    policy = tags.get("p", "").lower()
-    subdomain = tags.get("sp", "").lower()
-    if subdomain and subdomain not in POLICIES:
-        problems.append(f"sp={tags['sp'][:40]} is no policy")
-    if policy not in POLICIES:
-        finding.reason = f"p={tags['p'][:40]} is no policy" if "p" in tags else "p is missing"
+    policies = {name: tags[name].lower() for name in ("p", "sp", "np") if name in tags}
+    wrong = [name for name, policy in policies.items() if policy not in POLICIES]
+    policy = policies.get("p", "none")
+    if wrong or "p" not in policies:
+        finding.reason = f"{wrong[0]}={tags[wrong[0]][:40]} is no policy" if wrong else "p is missing"
         if not reachable:
             finding.state = "malformed"
             return finding
         finding.state, policy = "bad_policy", "none"
     finding.policy = policy
-    finding.subdomain_policy = subdomain if subdomain in POLICIES else None
+    finding.subdomain_policy = policies.get("sp") if "sp" not in wrong else None
+    finding.nonexistent_policy = policies.get("np") if "np" not in wrong else None
     finding.pct = 100
     if "pct" in tags:
         if tags["pct"].isascii() and tags["pct"].isdigit() and int(tags["pct"][:6]) <= 100:

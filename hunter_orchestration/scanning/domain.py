@@ -72,9 +72,10 @@ def plan(domain: str, table: ProviderTable) -> Plan:
         _never_existed(found)
         return found
     if found.mx.state == "unknown":
-        # Some servers fail on one type only. After silence nothing else is asked: nobody is there.
-        if found.mx.reason not in ("timeout", "resolver_dead", "gave_up"):
-            found.txt = (yield from _ask(found, [Question(domain, TXT, tries=2)]))[0]
+        # Some servers fail on one type only. After silence one more question shows whether anybody is there.
+        if found.mx.reason not in ("resolver_dead", "gave_up"):
+            tries = 1 if found.mx.reason == "timeout" else 2
+            found.txt = (yield from _ask(found, [Question(domain, TXT, tries=tries)]))[0]
         if found.txt is None or found.txt.state == "unknown":
             _give_up(found, found.mx.reason)
             return found
@@ -101,7 +102,8 @@ def _ask(
     found.asked += zip(questions, answers, strict=True)
     if core:
         for question, answer in zip(questions, answers, strict=True):
-            if answer.state == "unknown":
+            # A host that an SPF record names is asked for its void lookups alone.
+            if answer.state == "unknown" and (question.qtype == TXT or not question.shared):
                 found.failed.append((question.name, answer.reason))
     return answers
 
@@ -140,22 +142,26 @@ def _policies(
     found.dmarc = dmarc.read(dmarc_answer)
     found.dmarc.at = f"_dmarc.{found.domain}" if found.dmarc.record else None
     included: dict[str, Answer] = {}
-    own = {"a": found.a, "mx": found.mx}
-    known = {name: answer for name, answer in own.items() if answer is not None}
-    finding, needed = spf.evaluate(found.domain, txt, included, known)
+    hosts = {(found.domain, MX): found.mx, (found.domain, A): found.a or Answer("unknown")}
+    finding, needed = spf.evaluate(found.domain, txt, included, hosts)
     _spf_tells(found, finding, table)
     selectors = _first_selectors(found, keys_answer, table)
     rounds = 0
     while needed or selectors:
-        names = sorted(needed)[: spf.LOOKUP_LIMIT]
-        questions = [Question(name, TXT, shared=True) for name in names]
+        asked = sorted(needed)[: spf.LOOKUP_LIMIT]
+        questions = [Question(name, qtype, shared=True) for name, qtype in asked]
         questions += [Question(f"{selector}._domainkey.{found.domain}", TXT) for selector in selectors]
         answers = yield from _ask(found, questions)
-        included.update(zip(names, answers, strict=False))
-        _read_keys(found, selectors, answers[len(names) :], table)
+        for (name, qtype), answer in zip(asked, answers, strict=False):
+            if qtype == TXT:
+                included[name] = answer
+            else:
+                hosts[name, qtype] = answer
+        _read_keys(found, selectors, answers[len(asked) :], table)
         rounds += 1
         selectors = _more_selectors(found, table) if selectors and rounds == 1 else []
-        finding, needed = spf.evaluate(found.domain, txt, included, known)
+        if needed:
+            finding, needed = spf.evaluate(found.domain, txt, included, hosts)
         if rounds > _SPF_ROUNDS and needed:
             finding.state, finding.reason = "unknown", "gave_up"
             break
@@ -232,21 +238,23 @@ def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], tab
 
 
 def _wildcard(found: Gathered) -> _Sub:
-    """Several selectors with one and the same text smell of a wildcard: try a name that can't exist, and if it answers
-    alike, none of them is a key."""
+    """Several selectors with one and the same text smell of a wildcard, and so does a text wherever one was looked for:
+    try a name that can't exist. If it answers alike, or each time anew, what it made up is no key."""
     texts = [(selector, _text(answer)) for selector, answer in found.selected]
     counts = Counter(text for _, text in texts)
     suspects = {text for text, count in counts.items() if count >= _WILDCARD_SUSPECT}
-    if not suspects:
+    everywhere = len(texts) == len(found.keys)
+    if not suspects and not everywhere:
         return
     label = "hunter-" + hashlib.sha256(found.domain.encode()).hexdigest()[:12]
     answer = (yield from _ask(found, [Question(f"{label}._domainkey.{found.domain}", TXT)], core=False))[0]
     made_up = _text(answer)
-    if answer.state != "found" or made_up not in suspects:
+    anew = everywhere and made_up not in counts
+    if answer.state != "found" or not (anew or made_up in suspects):
         return
     found.wildcard = True
     for selector, text in texts:
-        if text == made_up:
+        if anew or text == made_up:
             found.keys[selector] = dkim.ABSENT
 
 
@@ -349,6 +357,11 @@ def _own_servers(
         address = found.a
     else:
         address = (yield from _ask(found, [Question(host, A)], core=False))[0]
+    named = by_mx(table, found.domain, address.cnames)
+    if named is not None and named.provider not in ("Unknown", "Other"):
+        # An MX must not be an alias (RFC 2181 section 10.3), but many are, and say whose server it is.
+        named.evidence = [f"mx {host} is an alias of {address.cnames[-1]}"]
+        return named
     own = Holder("Local", evidence=[f"mx {host}"])
     if address.state != "found":
         own.certain = False

@@ -7,6 +7,7 @@ is fetched from the domain itself. What can't be found out is ``unknown``, what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,14 @@ _FRESH = {
     "network": timedelta(days=30),
 }
 _UNKNOWN = timedelta(days=1)
+_MOST_BYTES = 4096
+# How a record begins and what it must say: RFC 8461 section 3.1, RFC 8460 section 3, the BIMI draft's section 4.2
+# (where an empty location declines).
+_POLICIES = {
+    "mta_sts": (re.compile(rb"v=STSv1[ \t]*;"), re.compile(rb";[ \t]*id[ \t]*=[ \t]*[A-Za-z0-9]{1,32}[ \t]*(?:;|\Z)")),
+    "tls_rpt": (re.compile(rb"v=TLSRPTv1[ \t]*;"), re.compile(rb";[ \t]*rua[ \t]*=[ \t]*(?:mailto|https):")),
+    "bimi": (re.compile(rb"v=BIMI1[ \t]*;"), re.compile(rb";[ \t]*l[ \t]*=[ \t]*https:", re.IGNORECASE)),
+}
 _EXPIRING = timedelta(days=30)
 
 Detail = dict[str, Any]
@@ -184,11 +193,7 @@ def _transport(domain: str) -> Task[dict[str, Detail]]:
         Question(domain, DNSKEY),
         Question(domain, SOA),
     ]
-    policies = {
-        "mta_sts": _text(answers[0], b"v=STSv1"),
-        "tls_rpt": _text(answers[1], b"v=TLSRPTv1"),
-        "bimi": _text(answers[2], b"v=BIMI1"),
-    }
+    policies = {name: _policy(answer, name) for name, answer in zip(_POLICIES, answers, strict=False)}
     states = {name: state for name, (state, _) in policies.items()}
     facts: dict[str, Any] = dict(states)
     facts.update({f"{name}_record": record for name, (_, record) in policies.items() if record})
@@ -201,14 +206,17 @@ def _transport(domain: str) -> Task[dict[str, Detail]]:
     }
 
 
-def _text(answer: Answer, start: bytes) -> tuple[str, str | None]:
+def _policy(answer: Answer, name: str) -> tuple[str, str | None]:
+    """State and record. Several records, or one without what it must say, count as none; the first is shown yet."""
     if answer.state == "unknown":
         return "unknown", None
-    for raw in answer.records:
-        if raw.startswith(start):
-            text = raw[:500].decode("utf-8", "replace")
-            return "found", "".join(c if c.isprintable() else "\ufffd" for c in text)
-    return "absent", None
+    version, whole = _POLICIES[name]
+    records = [raw[:_MOST_BYTES] for raw in answer.records if version.match(raw)]
+    if not records:
+        return "absent", None
+    text = records[0][:500].decode("utf-8", "replace")
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return ("found" if len(records) == 1 and whole.search(records[0]) else "absent"), shown
 
 
 def _together(states: Iterable[str]) -> str:

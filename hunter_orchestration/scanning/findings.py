@@ -58,6 +58,8 @@ def told(gathered: Gathered, lookups: int, seconds: float) -> dict[str, Any]:
             "record": _cut(dmarc.record),
             "reason": _cut(dmarc.reason) or "",
             "subdomain_policy": dmarc.subdomain_policy,
+            "nonexistent_policy": dmarc.nonexistent_policy,
+            "testing": dmarc.testing,
             "rua": [_cut(uri) for uri in dmarc.rua[:10]],
             "at": dmarc.at,
             "problems": [_cut(problem) for problem in dmarc.problems[:10]],

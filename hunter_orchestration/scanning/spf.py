@@ -1,7 +1,7 @@
 """SPF as RFC 7208 reads it, without a sender: is the record valid, what does it end in, how many lookups does it cost.
 
-Pure functions on texts and answers. Mechanisms whose outcome depends on the message's sender (``exists``, ``ptr``,
-macros of the sender) are counted and not followed.
+Pure functions on texts and answers. Mechanisms whose outcome depends on the message's sender (``ptr``, macros of the
+sender) are counted and not followed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
 
-from hunter_orchestration.scanning.wire import Answer
+from hunter_orchestration.scanning.wire import MX, TXT, A, Answer
 
 SpfState = Literal["valid", "none", "multiple", "syntax", "too_many_lookups", "include_missing", "unknown"]
+
+Asked = tuple[str, int]
+"""A name and a record type."""
 
 LOOKUP_LIMIT = 10
 VOID_LIMIT = 2
@@ -205,16 +208,25 @@ def expand(target: str, domain: str) -> str | None:
 
 
 class _Walk:
-    """One evaluation: walks the tree in order and stops at the first thing that voids the record."""
+    """One evaluation: walks the tree in order and stops at the first thing that voids the record.
 
-    def __init__(self, answers: Mapping[str, Answer], own: Mapping[str, Answer], domain: str) -> None:
+    ``open`` holds the hosts not asked for yet, once for each term that names them.
+    """
+
+    def __init__(self, answers: Mapping[str, Answer], hosts: Mapping[Asked, Answer], domain: str) -> None:
         self.answers = answers
-        self.own = own
+        self.hosts = hosts
         self.domain = domain
         self.lookups = 0
         self.voids = 0
-        self.needed: set[str] = set()
+        self.texts: set[str] = set()
+        self.open: list[Asked] = []
         self.failed = ""
+
+    def needed(self) -> set[Asked]:
+        """Texts still to be read, and hosts only when enough of them are open to break the limit of voids."""
+        needed = {(name, TXT) for name in self.texts}
+        return needed.union(self.open) if self.voids + len(self.open) > VOID_LIMIT else needed
 
     def over(self, record: Record, domain: str) -> tuple[SpfState, str] | None:
         if record.problem:
@@ -228,15 +240,23 @@ class _Walk:
                 problem = self._into(kind, target, domain)
                 if problem:
                     return problem
-            elif kind in ("a", "mx") and not target and domain == self.domain:
-                problem = self._own(kind)
+            elif kind != "ptr":
+                problem = self._host(kind, target, domain)
                 if problem:
                     return problem
         return None
 
-    def _own(self, kind: str) -> tuple[SpfState, str] | None:
-        answer = self.own.get(kind)
-        if answer is None or answer.state == "unknown":
+    def _host(self, kind: str, target: str, domain: str) -> tuple[SpfState, str] | None:
+        """A term whose lookup may find nothing (section 4.6.4)."""
+        name = expand(target, domain) if target else domain
+        if name is None:
+            return None
+        asked = name, MX if kind == "mx" else A
+        answer = self.hosts.get(asked)
+        if answer is None:
+            self.open.append(asked)
+            return None
+        if answer.state == "unknown":
             return None
         if answer.state == "absent":
             self.voids += 1
@@ -252,7 +272,7 @@ class _Walk:
             return None
         answer = self.answers.get(name)
         if answer is None:
-            self.needed.add(name)
+            self.texts.add(name)
             return None
         if answer.state == "unknown":
             self.failed = self.failed or f"{kind} {name}: {answer.reason}"
@@ -266,17 +286,17 @@ class _Walk:
 
 
 def evaluate(
-    domain: str, txt: Answer, answers: Mapping[str, Answer], own: Mapping[str, Answer] | None = None
-) -> tuple[Finding, set[str]]:
+    domain: str, txt: Answer, answers: Mapping[str, Answer], hosts: Mapping[Asked, Answer] | None = None
+) -> tuple[Finding, set[Asked]]:
     """Evaluate a domain's SPF from the answers known so far.
 
     Args:
         domain: the domain. txt: its TXT answer.
         answers: TXT answers of included names.
-        own: the domain's own answers under ``a`` and ``mx``, for void lookups.
+        hosts: answers for the hosts of ``a``, ``mx`` and ``exists``, for the limit of void lookups.
 
     Returns:
-        The finding, and the names whose TXT records are still needed; ask for them and evaluate again.
+        The finding, and what is still to be looked up; ask for it and evaluate again.
     """
     if txt.state == "unknown":
         return Finding("unknown", txt.reason), set()
@@ -286,8 +306,9 @@ def evaluate(
     if len(texts) > 1:
         return Finding("multiple", f"{len(texts)} SPF records", record=texts[0]), set()
     record = parse(texts[0])
-    walk = _Walk(answers, own or {}, domain)
+    walk = _Walk(answers, hosts or {}, domain)
     problem = walk.over(record, domain)
+    needed = walk.needed()
     finding = Finding(
         "valid",
         record=record.text,
@@ -299,8 +320,8 @@ def evaluate(
     )
     if problem:
         finding.state, finding.reason = problem
-        # Whatever precedes the fault in order is known, so nothing else can come first.
-        return finding, walk.needed
-    if walk.failed and not walk.needed:
+        # What is still needed precedes the fault in order, and may come first.
+        return finding, needed
+    if walk.failed and not needed:
         finding.state, finding.reason = "unknown", walk.failed
-    return finding, walk.needed
+    return finding, needed

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import dns.message
+import dns.rdatatype
+import dns.rrset
 import pytest
 
 from hunter_orchestration.scanning.engine import Engine
@@ -98,6 +101,14 @@ def test_own_mx_with_a_hosters_spf_reverse_name_or_shared_server_is_hosting() ->
     assert (alone["provider"], alone["hoster"], alone["dns_host"]) == ("Local", None, "İsimtescil")
 
 
+def test_an_mx_that_is_an_alias_is_known_by_whom_it_leads_to() -> None:
+    host = {"firma.example": ["MX 10 mail.firma.example."], "mail.firma.example": ["CNAME mx1.natrohost.com."]}
+    found = scan({**host, "mx1.natrohost.com": ["A 192.0.2.5"]})
+    assert (found["provider"], found["hoster"]) == ("Hosting", "Natro")
+    web = {**host, "mail.firma.example": ["CNAME ghs.googlehosted.com."]}
+    assert scan(web)["provider"] == "Local"
+
+
 def test_a_null_mx_no_mx_and_no_domain_are_three_things() -> None:
     assert scan({"firma.example": ["MX 0 ."]})["mx_state"] == "null"
     absent = scan({"firma.example": ["A 192.0.2.1"]})
@@ -115,6 +126,27 @@ def test_a_domain_that_fails_is_unknown_and_soon_given_up(behaviour: Special, re
     assert found["complete"] is False
     assert found["unknown"][0]["reason"] == reason
     assert found["lookups"] <= 2
+
+
+def test_a_server_that_is_silent_on_mx_alone_loses_only_that() -> None:
+    def no_mx(query: dns.message.Message, _wire: bytes) -> list[bytes] | None:
+        return [] if query.question[0].rdtype == dns.rdatatype.MX else None
+
+    records = {"firma.example": [OUTLOOK, SPF_M365], "_dmarc.firma.example": ['TXT "v=DMARC1; p=reject"']}
+    found = scan(records, {"firma.example": no_mx})
+    assert (found["mx_state"], found["provider"], found["complete"]) == ("unknown", "Unknown", False)
+    assert (found["spf"]["state"], found["dmarc"]["policy"]) == ("valid", "reject")
+
+
+def test_the_hosts_of_an_spf_record_are_looked_up_when_three_might_not_exist() -> None:
+    two = 'TXT "v=spf1 a:x1.firma.example mx:x2.firma.example -all"'
+    found = scan({"firma.example": [OUTLOOK, two]})
+    assert (found["spf"]["state"], found["lookups"]) == ("valid", 6)
+    three = 'TXT "v=spf1 a:x1.firma.example mx:x2.firma.example exists:x3.firma.example -all"'
+    found = scan({"firma.example": [OUTLOOK, three]})
+    assert (found["spf"]["state"], found["spf"]["voids"]) == ("too_many_lookups", 3)
+    found = scan({"firma.example": [OUTLOOK, three]}, {"x1.firma.example": rcode(2)})
+    assert (found["spf"]["state"], found["complete"]) == ("valid", True)
 
 
 def test_one_failed_selector_ends_nothing_and_is_named() -> None:
@@ -157,6 +189,21 @@ def test_a_lying_wildcard_makes_no_key(owner: str, junk: str) -> None:
     found = scan({"firma.example": [OUTLOOK], owner: [junk]})
     assert (found["dkim"], found["dkim_state"]) == ({}, "absent")
     assert found["dmarc"]["state"] == "none"
+
+
+def test_keys_made_up_anew_for_every_name_are_no_keys() -> None:
+    def made_up(query: dns.message.Message, wire: bytes) -> list[bytes] | None:
+        name = query.question[0].name.to_text()
+        if not name.endswith("_domainkey.firma.example."):
+            return None
+        response = dns.message.make_response(query)
+        key = f'"v=DKIM1; p=AAAA{name.partition(".")[0].encode().hex().upper()}"'
+        response.answer.append(dns.rrset.from_text(name, 300, "IN", "TXT", key))
+        return [response.to_wire()]
+
+    with serving(records=PROVIDERS | {"firma.example": [OUTLOOK]}, everything=made_up) as server:
+        found = scanned(server)
+    assert (found["dkim"], found["dkim_state"], found["wildcard"]) == ({}, "absent", True)
 
 
 def test_the_tenant_is_named_by_the_alias_of_a_key_in_either_style() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hunter_orchestration.scanning import dkim, dmarc, spf
-from hunter_orchestration.scanning.wire import Answer
+from hunter_orchestration.scanning import dkim, dmarc, extended, spf
+from hunter_orchestration.scanning.wire import MX, TXT, A, Answer
 
 RSA_2048 = (
     "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA"
@@ -27,7 +27,7 @@ def evaluated(record: str | list[str], included: dict[str, str | Answer] | None 
     texts = [record] if isinstance(record, str) else record
     answers = {name: value if isinstance(value, Answer) else txt(value) for name, value in (included or {}).items()}
     finding, needed = spf.evaluate("firma.example", txt(*texts), answers)
-    assert not needed
+    assert not [name for name, qtype in needed if qtype == TXT]
     return finding
 
 
@@ -106,10 +106,23 @@ def test_macros_of_the_domain_are_filled_in_and_those_of_the_sender_are_left() -
 
 def test_more_than_two_lookups_that_find_nothing_are_too_many() -> None:
     empty = Answer("absent", "nodata")
-    finding, _ = spf.evaluate("f.example", txt("v=spf1 a mx a -all"), {}, {"a": empty, "mx": empty})
+    hosts = {("f.example", A): empty, ("f.example", MX): empty}
+    finding, _ = spf.evaluate("f.example", txt("v=spf1 a mx a -all"), {}, hosts)
     assert finding.state == "too_many_lookups"
-    finding, _ = spf.evaluate("f.example", txt("v=spf1 a mx -all"), {}, {"a": empty, "mx": empty})
+    finding, _ = spf.evaluate("f.example", txt("v=spf1 a mx -all"), {}, hosts)
     assert (finding.state, finding.voids) == ("valid", 2)
+
+
+def test_hosts_are_asked_for_only_when_they_could_break_the_limit_of_voids() -> None:
+    record = txt("v=spf1 a:%{d}.x.example mx:y.example exists:%{i}.z.example include:i.example -all")
+    included = {"i.example": txt("v=spf1 a -all")}
+    _, needed = spf.evaluate("f.example", record, included)
+    assert needed == {("f.example.x.example", A), ("y.example", MX), ("i.example", A)}
+    empty = Answer("absent", "nxdomain")
+    finding, needed = spf.evaluate("f.example", record, included, dict.fromkeys(needed, empty))
+    assert (finding.state, needed) == ("too_many_lookups", set())
+    _, needed = spf.evaluate("f.example", txt("v=spf1 a:x.example mx:y.example -all"), {})
+    assert not needed
 
 
 @pytest.mark.parametrize(
@@ -129,6 +142,9 @@ def test_more_than_two_lookups_that_find_nothing_are_too_many() -> None:
         (["v=DMARC1; p=rejct; rua=mailto:a@b.example"], "bad_policy", "none", 100),
         (["v=DMARC1; rua=mailto:a@b.example"], "bad_policy", "none", 100),
         (["v=DMARC1; rua=nowhere"], "malformed", None, None),
+        (["v=DMARC1; p=reject; sp=rejct; rua=mailto:a@b.example"], "bad_policy", "none", 100),
+        (["v=DMARC1; p=reject; np=rejct"], "malformed", None, None),
+        (["v=DMARC1; p=reject; sp=none; np=Reject"], "valid", "reject", 100),
         (["v=spf1 -all"], "none", None, None),
         ([], "none", None, None),
     ],
@@ -169,8 +185,9 @@ def test_a_key_with_long_runs_of_blanks_is_read_in_one_pass() -> None:
 
 
 def test_the_subdomain_policy_is_told_beside_the_policy() -> None:
-    finding = dmarc.parse(["v=DMARC1; p=reject; sp=none"])
+    finding = dmarc.parse(["v=DMARC1; p=reject; sp=none; np=Quarantine; t=y"])
     assert (finding.policy, finding.subdomain_policy) == ("reject", "none")
+    assert (finding.nonexistent_policy, finding.testing) == ("quarantine", True)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +199,9 @@ def test_the_subdomain_policy_is_told_beside_the_policy() -> None:
         ("v=DKIM1; k=rsa; p=", "revoked"),
         ("v=DKIM1; p=!!!", "broken"),
         ("v=DKIM1; k=rsa", "broken"),
+        ("v=DKIM1; k=dsa; p=AAAA", "broken"),
+        ("v=DKIM1; s=tlsrpt; p=AAAA", "broken"),
+        ("v=DKIM1; s=tlsrpt : email; p=AAAA", "usable"),
         ("v=DKIM2; p=AAAA", "broken"),
         ("k=rsa; v=DKIM1; p=AAAA", "broken"),
         ("v=spf1 -all", "absent"),
@@ -203,6 +223,31 @@ def test_an_alias_that_leads_nowhere_is_broken_and_a_timeout_unknown() -> None:
     dangling.cnames = ["selector1-f-example._domainkey.f.onmicrosoft.com"]
     assert dkim.read(dangling).state == "broken"
     assert dkim.read(Answer("unknown", "timeout")).state == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "state"),
+    [
+        ("mta_sts", ["v=STSv1; id=20260101T000000;"], "found"),
+        ("mta_sts", ["v=STSv1 ; id = a1", "v=spf1 -all"], "found"),
+        ("mta_sts", ["v=STSv1; id=a-b"], "absent"),
+        ("mta_sts", ["v=STSv1;"], "absent"),
+        ("mta_sts", ["v=STSv1; id=1", "v=STSv1; id=2"], "absent"),
+        ("mta_sts", ["v=STSv12; id=1"], "absent"),
+        ("tls_rpt", ["v=TLSRPTv1; rua=mailto:tls@firma.example"], "found"),
+        ("tls_rpt", ["v=TLSRPTv1; rua=https://firma.example/tls"], "found"),
+        ("tls_rpt", ["v=TLSRPTv1"], "absent"),
+        ("bimi", ["v=BIMI1; l=https://firma.example/logo.svg; a="], "found"),
+        ("bimi", ["v=BIMI1; l=; a=;"], "absent"),
+        ("bimi", [], "absent"),
+    ],
+)
+def test_the_records_of_mail_transport_count_when_they_are_whole_and_alone(
+    name: str, texts: list[str], state: str
+) -> None:
+    found, record = extended._policy(txt(*texts), name)
+    assert found == state
+    assert bool(record) is any(text.startswith(("v=STSv1;", "v=STSv1 ;", "v=TLSRPTv1;", "v=BIMI1;")) for text in texts)
 
 
 @pytest.mark.parametrize(
