@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.middleware.gzip import GZipMiddleware
 
 from hunter_orchestration.settings import Settings
@@ -21,7 +21,7 @@ from hunter_orchestration.web.context import Context
 from hunter_orchestration.web.dagster_client import DagsterClient
 from hunter_orchestration.web.guard import Guard, allowed_hosts
 from hunter_orchestration.web.live import Live
-from hunter_orchestration.web.people import Sessions, check_exposure
+from hunter_orchestration.web.people import Sessions, check_exposure, sign_in_configured
 from hunter_orchestration.web.routes import (
     auth,
     dynamics,
@@ -39,6 +39,7 @@ from hunter_orchestration.web.routes import (
     views,
     webhooks,
 )
+from hunter_orchestration.web.sign_in_pages import is_page_view, sign_in_address
 
 API = "/api/v1"
 _RESERVED = ("api/", "static/", "auth/", "healthz/")
@@ -156,4 +157,14 @@ def _add_page(app: FastAPI, assets: Assets) -> None:
         ):
             raise problems.not_found("such page")
         found = assets.file(request, path) if path and path != "index.html" else None
-        return found or assets.page(request)
+        return found or _to_sign_in(request, app.state.context) or assets.page(request)
+
+
+def _to_sign_in(request: Request, context: Context) -> Response | None:
+    """Who opens the page without a session signs in first, and comes back to where they wanted to go."""
+    if not is_page_view(request) or not sign_in_configured(context.settings):
+        return None
+    if context.sessions.find(request) is not None:
+        return None
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(sign_in_address(wanted), 303, {"Vary": "Accept, Cookie"})

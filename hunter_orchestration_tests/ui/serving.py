@@ -24,15 +24,15 @@ def serving(store: Store, port: int = 0, **settings: Any) -> Iterator[str]:
         port: 0 for any; a test that restarts the server under an open page names the one it had.
         settings: more settings.
     """
+    listening = socket.create_server(("127.0.0.1", port))
     values: dict[str, Any] = {
         "database_url": store.url.render_as_string(False),
-        "api_port": 0,
+        "api_port": listening.getsockname()[1],
         "partner_center_enabled": True,
         "dynamics_enabled": True,
         "dynamics_url": "https://contoso.crm4.dynamics.example",
     }
     configured = Settings(**(values | settings))
-    listening = socket.create_server(("127.0.0.1", port))
     server = server_of(configured, create_app(configured, store=store))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

@@ -8,8 +8,10 @@ const PATIENCE_MS = 20000;
 const RETRY_AFTER_MS = [400, 1500];
 const REMEMBERED = 60;
 
-/** Tells `signed-out` when the session ended, and `reach` with `{detail: boolean}` when the server went or came. */
+/** Tells `signed-out` when the session ended, `signed-in` when there is one again, and `reach` with `{detail: boolean}` when the server went or came. */
 export const connection = new EventTarget();
+
+let signedOut = false;
 
 /** An answer that is not what was asked for. */
 export class Problem extends Error {
@@ -64,7 +66,10 @@ async function problemOf(response) {
   const retryAfter = Number(response.headers.get("retry-after") ?? 0);
   const detail = String(body.detail ?? body.title ?? "");
   const message = word(`problem.${code}`, detail || t("problem.internal"));
-  if (response.status === 401) connection.dispatchEvent(new Event("signed-out"));
+  if (response.status === 401) {
+    signedOut = true;
+    connection.dispatchEvent(new Event("signed-out"));
+  }
   return new Problem(message, {
     status: response.status,
     code,
@@ -92,6 +97,11 @@ async function send(address, options, signal) {
       credentials: "same-origin",
     });
     reached(true);
+    // Signed in again in another tab: this one goes on.
+    if (signedOut && response.ok) {
+      signedOut = false;
+      connection.dispatchEvent(new Event("signed-in"));
+    }
     return response;
   } catch (error) {
     if (signal?.aborted) throw error;

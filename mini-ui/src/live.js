@@ -1,5 +1,5 @@
 // What happens elsewhere, as it happens. After a lost connection the stream goes on where it broke off.
-import { apiAddress } from "./api.js";
+import { apiAddress, connection } from "./api.js";
 
 /** Tells one event per kind with `{detail: {id, at, kind, subject, body}}`, `gap` when too much was missed, and
  * `connection` with `{detail: boolean}`. */
@@ -68,6 +68,12 @@ export function listen(after) {
   });
 }
 
+// Nobody is told anything without a session, so asking on would only fill the server's log.
+connection.addEventListener("signed-out", () => {
+  source?.close();
+  clearTimeout(timer);
+});
+connection.addEventListener("signed-in", () => listen());
 addEventListener("online", () => source?.readyState === EventSource.CLOSED && listen());
 addEventListener("pagehide", () => source?.close());
 addEventListener("pageshow", (event) => event.persisted && listen());

@@ -73,7 +73,10 @@ function redraw() {
 
 function tellSignedOut() {
   if (document.getElementById("signed-out")) return;
-  const here = location.pathname + location.search;
+  const back = () => `/auth/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+  const link = h("a", { href: back() }, t("sign_in"));
+  // Asked again when it is clicked: the reader may have looked elsewhere since.
+  link.addEventListener("click", () => (link.href = back()));
   document.body.append(
     h(
       "div",
@@ -81,10 +84,15 @@ function tellSignedOut() {
       h(
         "div",
         { class: "toast bad" },
-        h("span", { class: "words" }, t("signed_out"), " ", h("a", { href: `/auth/login?next=${encodeURIComponent(here)}` }, t("sign_in"))),
+        h("span", { class: "words" }, t("signed_out"), " ", link),
       ),
     ),
   );
+}
+
+function goOnSignedIn() {
+  document.getElementById("signed-out")?.remove();
+  void refreshStatus().then(redraw);
 }
 
 function tellHappenings() {
@@ -111,6 +119,7 @@ startKeys();
 followStatus();
 tellHappenings();
 connection.addEventListener("signed-out", tellSignedOut);
+connection.addEventListener("signed-in", goOnSignedIn);
 routes.addEventListener("route", show);
 languages.addEventListener("language", redraw);
 skip.textContent = t("skip");

@@ -8,7 +8,7 @@ import { openDialog, popoverFrom } from "./overlays.js";
 import { route, routes } from "./router.js";
 import { nextSync } from "./screens/head.js";
 import { status, statuses } from "./status.js";
-import { news } from "./toasts.js";
+import { news, toast } from "./toasts.js";
 
 /** @type {{room: string, icon: "leads" | "referrals" | "imports" | "crm" | "runs", count: string | null}[]} */
 const ROOMS = [
@@ -63,6 +63,8 @@ class Rail extends Part {
       figure.textContent = count > 0 ? number(count) : "";
       figure.classList.toggle("warn", (about.room === "crm" || about.room === "runs") && count > 0);
     }
+    const leave = this.querySelector("[data-leave]");
+    if (leave instanceof HTMLElement) leave.hidden = now?.user.signed_in !== true;
     if (this.mode) this.mode.textContent = now ? modeWords() : "";
     if (this.next) this.next.textContent = now ? nextSync() : "";
   }
@@ -85,13 +87,16 @@ function footLinks() {
     messages,
     h("a", { href: "/settings" }, t("room.settings")),
     h("button", { type: "button", "aria-label": t("keys.title"), onclick: showKeys }, t("keys.short")),
-    ...(status()?.user.signed_in ? [h("button", { type: "button", onclick: signOut }, t("sign_out"))] : []),
+    // The rail stands before it is known who is asking, so the way out is there from the start and only hidden.
+    h("button", { type: "button", "data-leave": true, hidden: status()?.user.signed_in !== true, onclick: signOut }, t("sign_out")),
   ];
 }
 
 async function signOut() {
-  await fetch("/auth/logout", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
-  location.assign("/auth/login");
+  const answer = await fetch("/auth/logout", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" }).catch(() => null);
+  // Not to sign-in: with a Microsoft session in this browser that would sign in again without a question.
+  if (answer?.ok) location.assign("/auth/signed-out");
+  else toast(t("sign_out.failed"), { tone: "bad" });
 }
 
 const isDark = () =>

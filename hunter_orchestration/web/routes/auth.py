@@ -19,6 +19,7 @@ from hunter_orchestration.web.context import Hunter
 from hunter_orchestration.web.guard import is_loopback
 from hunter_orchestration.web.people import ROLES, Role, sign_in_configured
 from hunter_orchestration.web.problems import ProblemError
+from hunter_orchestration.web.sign_in_pages import signed_out_page, told
 
 router = APIRouter(prefix="/auth", tags=["sign-in"], include_in_schema=False)
 
@@ -118,6 +119,15 @@ def role_of(claims: dict[str, Any]) -> Role | None:
     return next((role for role in reversed(ROLES) if role in named), None)
 
 
+def _let_in(claims: dict[str, Any]) -> Role:
+    role = role_of(claims)
+    if role is None:
+        raise ProblemError(
+            403, "no_role", "You have no role in Hunter.", "Ask whoever manages it for viewer, seller or admin."
+        )
+    return role
+
+
 def local_path(text: str) -> str:
     """A path on this server, whatever was asked: other sites and schemes become the front page."""
     if not text.startswith("/") or text.startswith(("//", "/\\")) or any(ord(char) < 32 for char in text):
@@ -137,7 +147,10 @@ def login(request: Request, hunter: Hunter, next: str = "/") -> Response:  # the
     if not sign_in_configured(hunter.settings):
         return RedirectResponse(target, 303)
     sign_in: SignIn = request.app.state.sign_in
-    address, flow_id = sign_in.begin(target)
+    try:
+        address, flow_id = sign_in.begin(target)
+    except ProblemError as problem:
+        return told(request, problem)
     response = RedirectResponse(address, 303)
     response.set_cookie(
         _cookie(hunter),
@@ -158,12 +171,11 @@ def callback(request: Request, hunter: Hunter) -> Response:
         return RedirectResponse("/", 303)
     sign_in: SignIn = request.app.state.sign_in
     flow_id = request.cookies.get(_cookie(hunter), "")
-    claims, next_path = sign_in.finish(flow_id, dict(request.query_params))
-    role = role_of(claims)
-    if role is None:
-        raise ProblemError(
-            403, "no_role", "You have no role in Hunter.", "Ask whoever manages it for viewer, seller or admin."
-        )
+    try:
+        claims, next_path = sign_in.finish(flow_id, dict(request.query_params))
+        role = _let_in(claims)
+    except ProblemError as problem:
+        return told(request, problem)
     response = RedirectResponse(next_path, 303)
     hunter.sessions.close(request, response)
     name = str(claims.get("name") or claims.get("preferred_username") or "")
@@ -178,3 +190,11 @@ def logout(request: Request, hunter: Hunter) -> Response:
     response = Response(status_code=204)
     hunter.sessions.close(request, response)
     return response
+
+
+@router.get("/signed-out")
+def signed_out(request: Request, hunter: Hunter) -> Response:
+    """Where the page goes after signing out."""
+    if not sign_in_configured(hunter.settings) or hunter.sessions.find(request) is not None:
+        return RedirectResponse("/", 303)
+    return signed_out_page(request)

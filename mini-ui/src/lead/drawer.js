@@ -158,7 +158,8 @@ export class LeadDrawer extends Part {
     const preview = h("button", { type: "button", class: "button", disabled: !can || !on, onclick: () => previewPush(domain, this.signal, () => this.push(domain, push)) }, t("preview"));
     const pdf = h("a", { class: "button", href: apiAddress(`/leads/${encodeURIComponent(domain)}/briefing.pdf`, { lang: language() }), download: `${domain}.pdf` }, t("briefing.pdf"));
     const next = nextStep(detail);
-    return h("div", { class: "stack" }, next, h("div", { class: "row-of" }, push, preview, pdf));
+    const why = can ? null : h("p", { class: "muted small" }, t("role.viewer"));
+    return h("div", { class: "stack" }, next, h("div", { class: "row-of" }, push, preview, pdf), why);
   }
 
   /**

@@ -80,13 +80,14 @@ function actionRow(referral, after) {
   if (allowed.length === 0) return null;
   const on = status()?.partner_center.write_back ?? true;
   if (!on) return h("p", { class: "muted small" }, t("write_back.off"));
+  if (!may("act")) return h("p", { class: "muted small" }, t("role.viewer"));
   return h(
     "div",
     { class: "row-of" },
     allowed.map((action) =>
       h(
         "button",
-        { type: "button", class: "button small", disabled: !may("act"), onclick: () => ask(referral, action, after) },
+        { type: "button", class: "button small", onclick: () => ask(referral, action, after) },
         word(`action.${action}`, action),
       ),
     ),

@@ -5,7 +5,7 @@ import { number } from "../format.js";
 import { t, word } from "../i18n.js";
 import { live } from "../live.js";
 import { plain } from "../overlays.js";
-import { statuses } from "../status.js";
+import { may, statuses } from "../status.js";
 import { toast } from "../toasts.js";
 import { bar } from "../words.js";
 
@@ -98,7 +98,7 @@ class BulkJobs extends Part {
       "div",
       { class: "progress" },
       h("span", null, h("span", { class: "strong" }, word(`bulk.${job.action}`, job.action)), ` · ${t("bulk.progress", { done: number(done), failed: number(failed), left: number(left) })}`),
-      cancel,
+      may("act") ? cancel : null,
       bar(done / size, failed / size),
     );
   }

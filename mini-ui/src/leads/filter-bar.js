@@ -34,6 +34,36 @@ const moreFacets = () => [
   { name: "technical_segment", facet: "technical_segment", label: t("column.technical"), shown: (value) => (value === NONE ? t("none") : words.technicalSegment(value)) },
 ];
 
+/**
+ * The filters that are no choice from a list: what each is called, how it reads, and what takes it away.
+ * @param {URLSearchParams} params
+ */
+function plainFilters(params) {
+  /** @type {{name: string, value: string, without: Record<string, string>}[]} */
+  const found = [];
+  const [from, to] = [params.get("score_min"), params.get("score_max")];
+  if (from || to) found.push({ name: t("column.score"), value: `${from ?? 0}–${to ?? 100}`, without: { score_min: "", score_max: "" } });
+  const age = params.get("age_days");
+  if (age) found.push({ name: t("filter.age"), value: t("filter.days_past", { n: Number(age) }), without: { age_days: "" } });
+  const expiring = params.get("expiring_days");
+  if (expiring) found.push({ name: t("filter.expiring"), value: t("filter.days", { n: Number(expiring) }), without: { expiring_days: "" } });
+  const complete = params.get("complete");
+  if (complete) found.push({ name: t("filter.complete"), value: complete === "true" ? t("yes") : t("no"), without: { complete: "" } });
+  return found;
+}
+
+/**
+ * All filters of an address as they are said in a sentence.
+ * @param {URLSearchParams} params
+ */
+export function filterWords(params) {
+  const q = params.get("q");
+  const chosen = [...facetChips(), ...moreFacets()]
+    .filter((of) => params.get(of.name))
+    .map((of) => ({ name: of.label, value: (params.get(of.name) ?? "").split(",").map(of.shown).join(", ") }));
+  return [...(q ? [{ name: t("filter.search"), value: q }] : []), ...chosen, ...plainFilters(params)].map((one) => t("chip", one));
+}
+
 export class FilterBar {
   element = h("span", { class: "row-of" });
   #how;
@@ -49,7 +79,7 @@ export class FilterBar {
     const focused = document.activeElement instanceof HTMLElement && this.element.contains(document.activeElement);
     const facet = /** @param {FacetChip} of */ (of) => this.#facetChip(of, params);
     const active = moreFacets().filter((of) => params.get(of.name));
-    const plainChips = this.#plainChips(params);
+    const plainChips = plainFilters(params).map((one) => this.#plainChip(one.name, one.value, one.without));
     const filtered = Object.keys(filtersOf(params)).length > 0;
     this.element.replaceChildren(
       ...facetChips().map(facet),
@@ -82,23 +112,6 @@ export class FilterBar {
         return values.sort((a, b) => b.count - a.count || inOrder(a.label, b.label));
       },
     });
-  }
-
-  /**
-   * Active filters that are no choice from a list.
-   * @param {URLSearchParams} params
-   */
-  #plainChips(params) {
-    const found = [];
-    const [from, to] = [params.get("score_min"), params.get("score_max")];
-    if (from || to) found.push(this.#plainChip(t("column.score"), `${from ?? 0}–${to ?? 100}`, { score_min: "", score_max: "" }));
-    const age = params.get("age_days");
-    if (age) found.push(this.#plainChip(t("filter.age"), t("filter.days", { n: Number(age) }), { age_days: "" }));
-    const expiring = params.get("expiring_days");
-    if (expiring) found.push(this.#plainChip(t("filter.expiring"), t("filter.days", { n: Number(expiring) }), { expiring_days: "" }));
-    const complete = params.get("complete");
-    if (complete) found.push(this.#plainChip(t("filter.complete"), complete === "true" ? t("yes") : t("no"), { complete: "" }));
-    return found;
   }
 
   /**

@@ -2,11 +2,12 @@
 import { change } from "../api.js";
 import { h } from "../dom.js";
 import { number } from "../format.js";
-import { t, word } from "../i18n.js";
+import { t } from "../i18n.js";
 import { confirmDialog, popoverFrom } from "../overlays.js";
 import { howMany } from "../parts/list.js";
 import { route } from "../router.js";
 import { may } from "../status.js";
+import { filterWords } from "./filter-bar.js";
 import { exportMenu } from "./menus.js";
 import { filtersOf } from "./query.js";
 
@@ -85,6 +86,7 @@ export class Picks {
       h("button", { type: "button", class: "button small", disabled: forbidden, onclick: () => this.#bulk("rescan") }, t("bulk.rescan")),
       this.#exporting(shownTotal),
       h("button", { type: "button", class: "link", onclick: () => this.clear() }, t("unpick")),
+      ...(forbidden ? [h("span", { class: "muted small" }, t("role.viewer"))] : []),
     );
     if (held) this.element.querySelector("button")?.focus();
   }
@@ -100,7 +102,7 @@ export class Picks {
   #bulk(action) {
     const n = this.#everything ? this.#of.total().count : this.#keys.size;
     const total = this.#everything ? howMany(n, this.#of.total().exact) : number(n);
-    const filters = Object.entries(filtersOf(route().params)).map(([name, value]) => `${word(`filter_name.${name}`, name)}: ${value}`);
+    const filters = filterWords(route().params);
     const body = this.#everything ? { action, filter: typed(filtersOf(route().params)) } : { action, domains: [...this.#keys] };
     confirmDialog({
       title: t(action === "push" ? "bulk.push.title" : "bulk.rescan.title", { n, total }),

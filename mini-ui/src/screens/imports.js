@@ -11,7 +11,7 @@ import { TabbedScreen } from "../parts/simple-screen.js";
 import { address, go, route } from "../router.js";
 import { may } from "../status.js";
 import { toast } from "../toasts.js";
-import { section, shown } from "../lead/pieces.js";
+import { deedButton, section, shown } from "../lead/pieces.js";
 import * as words from "../words.js";
 
 /** @typedef {import("../api-types").Import} Import */
@@ -41,7 +41,8 @@ class Imports extends TabbedScreen {
 
   dropZone() {
     const file = h("input", { type: "file", class: "unseen", accept: ".csv,.tsv,.txt,.xlsx,.xls", tabindex: -1, "aria-hidden": "true" });
-    const choose = h("button", { type: "button", class: "button", disabled: !may("act"), onclick: () => file.click() }, t("import.choose"));
+    if (!may("act")) return h("div", { class: "drop" }, h("p", null, t("role.viewer")));
+    const choose = h("button", { type: "button", class: "button", onclick: () => file.click() }, t("import.choose"));
     const zone = h("div", { class: "drop" }, h("p", null, h("span", { class: "strong" }, t("import.drop")), h("br"), h("span", { class: "small" }, t("import.drop.what"))), choose, file);
     file.addEventListener("change", () => {
       const chosen = file.files?.[0];
@@ -57,7 +58,7 @@ class Imports extends TabbedScreen {
       event.preventDefault();
       zone.classList.remove("over");
       const dropped = event.dataTransfer?.files[0];
-      if (dropped && may("act")) void this.upload(dropped, choose);
+      if (dropped) void this.upload(dropped, choose);
     });
     return zone;
   }
@@ -79,7 +80,7 @@ class Imports extends TabbedScreen {
     } catch (error) {
       if (!movedOn(error)) toast(plain(error), { tone: "bad" });
     } finally {
-      button.disabled = !may("act");
+      button.disabled = false;
       button.textContent = t("import.choose");
     }
   }
@@ -106,12 +107,32 @@ class Imports extends TabbedScreen {
       if (this.side?.id !== id) return;
       this.side?.fill(made.filename, [
         h("section", { class: "section" }, h("p", { class: words.TONES[made.state] ?? null, role: "status" }, stateWords(made)), made.error ? h("p", { class: "bad" }, made.error) : null, h("p", { class: "muted small" }, moment(made.created_at, dateTime), [words.who(made.requested_by), made.encoding, made.separator ? `“${made.separator}”` : ""].filter(Boolean).map((one) => ` · ${one}`).join(""))),
+        made.state === "running" && may("act") ? h("section", { class: "section" }, h("div", null, this.leaveButton(made, t("import.stop"), ""))) : null,
         preview ? this.columnForm(made, preview) : null,
         rejects ? this.rejectSection(made, rejects.items) : null,
       ]);
     } catch (error) {
       if (!movedOn(error)) this.side?.fill(t("room.imports"), [failure(error, () => this.#load(id))]);
     }
+  }
+
+  /**
+   * The way out of a file that was the wrong one, or that takes in what it should not.
+   * @param {Import} made
+   * @param {string} label
+   * @param {string} said
+   */
+  leaveButton(made, label, said) {
+    const failed = /** @param {unknown} error */ (error) => {
+      if (!movedOn(error)) toast(plain(error), { tone: "bad" });
+    };
+    const leave = async () => {
+      await change("POST", `/imports/${made.id}/cancel`);
+      if (said) toast(said);
+      void this.load(true);
+      await this.#load(String(made.id));
+    };
+    return deedButton(label, leave, failed, "button");
   }
 
   /**
@@ -132,7 +153,7 @@ class Imports extends TabbedScreen {
       h("p", { class: "muted" }, t("import.columns.what")),
       h("div", { class: "what-if" }, selects.map(({ field, select }) => h("label", { class: "field" }, h("span", { class: "label" }, word(`field.${field}`, field.replaceAll("_", " "))), select))),
       said,
-      h("div", null, h("button", { class: "button primary", type: "submit" }, t("import.start"))),
+      h("div", { class: "row-of" }, h("button", { class: "button primary", type: "submit" }, t("import.start")), this.leaveButton(made, t("import.discard"), t("import.discarded", { name: made.filename }))),
       h(
         "details",
         { class: "fold", "data-name": "rows", open: true },

@@ -21,6 +21,7 @@ import { searchBox } from "../parts/filters.js";
 import { List, howMany, nothing } from "../parts/list.js";
 import "../parts/sync.js";
 import { address, go, route } from "../router.js";
+import { may } from "../status.js";
 import { head } from "./head.js";
 
 /** @typedef {import("../api-types").Lead} Lead */
@@ -199,6 +200,7 @@ class Leads extends Part {
         h("button", { type: "button", class: "button", onclick: () => this.clear() }, t("clear_all")),
       );
     }
+    if (!may("act")) return nothing(t("empty.leads"), t("role.viewer"));
     return nothing(
       t("empty.leads"),
       t("empty.leads.what"),
@@ -234,7 +236,7 @@ class Leads extends Part {
     const download = h("button", { type: "button", class: "link" }, t("export"));
     popoverFrom(download, (close) => [exportMenu(close, howMany(this.total ?? 0, this.totalExact))], { name: t("export") });
     const add = h("button", { type: "button", class: "link", onclick: () => openNewLead() }, t("new_lead"));
-    return [save, views, columns, download, add];
+    return [save, views, columns, download, ...(may("act") ? [add] : [])];
   }
 }
 
