@@ -99,7 +99,7 @@ class DataverseClient:
             )
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
             raise NotReadyError("HUNTER_DYNAMICS_URL is not https; no token is sent there.", "Write it with https://.")
-        self.origin = f"{parts.scheme}://{parts.netloc}"
+        self.origin = _origin(settings.dynamics_url)
         self.root = self.origin + _ROOT
         self.pace = Pace(settings.dynamics_concurrency, sleep=sleep, clock=clock)
         self.requests = 0
@@ -209,12 +209,19 @@ class DataverseClient:
         if not path.startswith(("http://", "https://")):
             return self.root + path
         parts = urlsplit(path)
-        if f"{parts.scheme}://{parts.netloc}" != self.origin or parts.username:
+        if _origin(path) != self.origin or parts.username:
             raise NotReadyError(
                 f"Dynamics gave a link to {parts.hostname}, not to itself; the token stays here.",
                 "Check HUNTER_DYNAMICS_URL: it must be the address the organisation calls itself by.",
             )
         return path
+
+    def below_root(self, link: str) -> str | None:
+        """The path below the service root of a link the organisation gave; ``None`` for one that leads elsewhere."""
+        parts = urlsplit(link)
+        if _origin(link) != self.origin or parts.username or not parts.path.startswith(_ROOT):
+            return None
+        return parts.path.removeprefix(_ROOT) + (f"?{parts.query}" if parts.query else "")
 
     def _call(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None, *, repeatable: bool
@@ -321,6 +328,13 @@ class DataverseClient:
                 retry_after=seconds,
             )
         return max(seconds, 0.1)
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port in one spelling: hosts know no case, and people paste addresses with capitals and ports."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2].lower()
+    return f"{parts.scheme}://{place.removesuffix({'https': ':443', 'http': ':80'}.get(parts.scheme, ''))}"
 
 
 def _refusal(response: requests.Response) -> Refusal:

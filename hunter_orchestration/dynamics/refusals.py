@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hunter_orchestration.errors import PermanentError, TransientError
+from hunter_orchestration.logging import mask
 
 
 class DynamicsOffError(PermanentError):
@@ -44,8 +45,9 @@ class CrmRefusedError(PermanentError):
     """
 
     def __init__(self, refusal: Refusal) -> None:
+        # The CRM and its plug-ins quote what they refuse, and this sentence reaches logs; the ledger keeps it whole.
         PermanentError.__init__(
-            self, f"Dynamics refused the request ({refusal.code or refusal.status}): {refusal.message}"
+            self, f"Dynamics refused the request ({refusal.code or refusal.status}): {mask(refusal.message)}"
         )
         self.refusal = refusal
 

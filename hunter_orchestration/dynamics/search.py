@@ -180,9 +180,10 @@ def _listed(
                 found += [row_of(renderer, raw) for raw in rows]
                 link = answer.body.get("@odata.nextLink")
                 if link:
-                    if not link.startswith(client.root) or link.removeprefix(client.root) == part.path:
+                    onward = client.below_root(link)
+                    if onward is None or onward == part.path:
                         raise UnreachableError("Dynamics' list of rows leads elsewhere or in circles.")
-                    following.append(Part("GET", link.removeprefix(client.root)))
+                    following.append(Part("GET", onward))
             waiting = following
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hunter_orchestration.errors import PermanentError
+from hunter_orchestration.logging import mask
 
 _SIGN_IN = "Sign in again: hunter login."
 
@@ -84,7 +85,8 @@ class RefusedError(PermanentError):
     """
 
     def __init__(self, status: int, code: str, said: str, request_id: str) -> None:
-        words = f": {said}" if said else ""
+        # The service may repeat what it was sent, and this sentence reaches logs.
+        words = f": {mask(said)}" if said else ""
         super().__init__(
             f"Partner Center refused the request ({status}{' ' + code if code else ''}){words}.".replace("..", "."),
             f"Microsoft's support asks for request-id {request_id}." if request_id else "",

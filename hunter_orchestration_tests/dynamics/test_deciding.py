@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from hunter_orchestration.dynamics.fixes import WORDS
 from hunter_orchestration.dynamics.mapping import FieldMapping, load_mapping
 from hunter_orchestration.dynamics.plan import plan_create, plan_existing, still_ours
 from hunter_orchestration.dynamics.records import priority_score, signals
-from hunter_orchestration.dynamics.refusals import _FIXES, Refusal, read_refusal
+from hunter_orchestration.dynamics.refusals import _FIXES, CrmRefusedError, Refusal, read_refusal
 from hunter_orchestration.dynamics.values import clean, clip, hash_of, same, utf16
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -149,6 +150,14 @@ def test_the_code_decides_never_the_status_alone(refusal: Refusal, kind: str) ->
 @pytest.mark.parametrize("body", [None, [], {"error": "no"}, {"error": {"code": "0x0"}}, "<html>"])
 def test_any_body_makes_a_refusal(body: Any) -> None:
     assert read_refusal(400, body).status == 400
+
+
+def test_what_the_crm_quotes_is_whole_in_the_ledger_and_masked_in_the_error() -> None:
+    words = "Plug-in: zeynep.karaca@acme.example, +90 532 555 0101, is on the list."
+    refusal = read_refusal(400, {"error": {"code": "0x80040265", "message": words}})
+    assert refusal.message == words
+    told = "Dynamics refused the request (0x80040265): Plug-in: z…@acme.example, …, is on the list."
+    assert str(CrmRefusedError(refusal)) == str(pickle.loads(pickle.dumps(CrmRefusedError(refusal)))) == told
 
 
 def test_priorities_sort_as_people_call() -> None:

@@ -7,6 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.pace import LONGEST_WAIT, Pace, read_retry_after
 from hunter_orchestration.dynamics.refusals import NotReadyError, ThrottledError
 from hunter_orchestration.store import runs
@@ -117,6 +118,23 @@ def test_execution_time_throttling_halves_the_requests_in_flight(sqlite_store, s
 def test_a_link_to_another_host_is_not_followed(world: World) -> None:
     with world.client() as client, pytest.raises(NotReadyError, match="the token stays here"):
         client.get("http://127.0.0.1:9/api/data/v9.2/accounts")
+
+
+def test_an_address_in_capitals_and_with_its_port_is_the_same_organisation(world: World) -> None:
+    settings = world.settings.model_copy(update={"dynamics_url": "https://Contoso.CRM4.dynamics.com:443"})
+    with DataverseClient(settings) as client:
+        assert client.root == "https://contoso.crm4.dynamics.com/api/data/v9.2/"
+        link = "https://contoso.crm4.dynamics.com/api/data/v9.2/leads?$select=subject&$skiptoken=%3ccookie"
+        assert client.below_root(link) == "leads?$select=subject&$skiptoken=%3ccookie"
+        for foreign in (
+            link.replace("contoso", "evil"),
+            link.replace("https", "http"),
+            link.replace("com/", "com:8443/"),
+            link.replace("com/", "com:port/"),
+            link.replace("//", "//user@"),
+            link.replace("/api/", "/other/"),
+        ):
+            assert client.below_root(foreign) is None
 
 
 def test_two_pushes_at_once_one_works_and_the_other_is_told_which(world: World) -> None:
