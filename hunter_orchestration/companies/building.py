@@ -155,7 +155,8 @@ def _ranked(
         return str(edited[record_field]), "person"
     if referral_field is not None:
         for row in evidence.referrals:
-            if value := clean(row[referral_field]):
+            # A country is a code by now, and Namibia's is a word for "nothing" elsewhere.
+            if value := row["country"] if referral_field == "country" else clean(row[referral_field]):
                 return value, "referral"
     for row in evidence.mentions:
         if value := clean(row["fields"].get(record_field)):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, Protocol, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import orjson
 import requests
@@ -188,10 +188,7 @@ class PartnerCenterClient:
         The documentation's sample is plain http and lacks ``/engagements`` (contract section 2).
         """
         parts, own = urlsplit(str(link)), urlsplit(self._origin)
-        foreign = bool(parts.netloc) and (parts.hostname, parts.port or _port(own.scheme)) != (
-            own.hostname,
-            own.port or _port(own.scheme),
-        )
+        foreign = bool(parts.netloc) and (parts.hostname, _port(parts, own)) != (own.hostname, _port(own, own))
         if foreign or parts.username or not parts.path.rstrip("/").endswith("/referrals") or not parts.query:
             raise PagingError(
                 f"Partner Center's next link leads to {parts.hostname or 'nowhere'}, not to {own.hostname}.",
@@ -356,5 +353,9 @@ class _Walk:
         return self.query()
 
 
-def _port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80
+def _port(parts: SplitResult, own: SplitResult) -> int | None:
+    """The port of a link; without one that of our scheme, for a link in plain http means us all the same."""
+    try:
+        return parts.port or (443 if own.scheme == "https" else 80)
+    except ValueError:
+        return None

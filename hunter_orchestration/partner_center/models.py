@@ -235,7 +235,11 @@ def expires_at(status: str, direction: str | None, stated: datetime | None, crea
     """
     if status != "New" or direction == "Outgoing":
         return None
-    return stated or created + ANSWER_WITHIN
+    try:
+        return stated or created + ANSWER_WITHIN
+    except OverflowError:
+        # Created in the last days of the year 9999: a mistake of that row, which must not stop all others.
+        return None
 
 
 def days_left(expires: datetime | None, now: datetime) -> int | None:

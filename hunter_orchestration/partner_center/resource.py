@@ -18,6 +18,10 @@ KEY_LIMIT = 100
 _AMOUNT_LIMIT = Decimal(10) ** 14
 
 
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def parse_stamp(value: object) -> datetime | None:
     """A time of Partner Center: 0 to 7 fraction digits, Z, an offset or none (UTC); truncated to microseconds.
 
@@ -26,7 +30,7 @@ def parse_stamp(value: object) -> datetime | None:
     Raises:
         ValueError: not a time.
     """
-    if value is None or value == "":
+    if _is_blank(value):
         return None
     if not isinstance(value, str):
         raise ValueError("is not a time")
@@ -74,7 +78,7 @@ def _prose(value: object) -> str | None:
 
 
 def _amount(value: object) -> Decimal | None:
-    if value is None or value == "":
+    if _is_blank(value):
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("is not an amount")
@@ -88,8 +92,10 @@ def _amount(value: object) -> Decimal | None:
 
 
 def _flag(value: object) -> bool | None:
-    if value is None or value == "" or isinstance(value, bool):
-        return value if isinstance(value, bool) else None
+    if isinstance(value, bool):
+        return value
+    if _is_blank(value):
+        return None
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return value.strip().lower() == "true"
     if value in (0, 1):

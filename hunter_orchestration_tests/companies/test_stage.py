@@ -52,6 +52,12 @@ def test_a_referral_belongs_to_the_domain_of_its_first_usable_contact(store: Sto
     assert company(store, "firma.com.tr")["name"] == "Firma 1 A.Ş."
 
 
+def test_namibias_code_is_a_country_and_not_a_word_for_nothing(store: Store) -> None:
+    keep(store, [referral(1, "ada@firma.com.na", country="NA")])
+    stage.run(store)
+    assert company(store, "firma.com.na")["country"] == "NA"
+
+
 def test_a_second_run_writes_nothing(store: Store) -> None:
     keep(store, [referral(number, f"a{number}@firma.com.tr") for number in range(5)])
     stage.run(store)

@@ -87,6 +87,7 @@ def test_a_relative_link_stays_on_our_origin(service: Service, client: PartnerCe
         "http://127.0.0.1@evil.example/v1.0/engagements/referrals?$skiptoken=x",
         "/v1.0/customers?$skiptoken=x",
         "/v1.0/engagements/referrals",
+        "http://127.0.0.1:port/v1.0/engagements/referrals?$skiptoken=x",
         "javascript:alert(1)",
     ],
 )

@@ -25,6 +25,7 @@ from hunter_orchestration_tests.partner_center.service import referral
         ("2018-02-17T03:05:39.5485487+03:00", datetime(2018, 2, 17, 0, 5, 39, 548_548, tzinfo=UTC)),
         ("0001-01-01T00:00:00", None),
         ("", None),
+        ("  ", None),
         (None, None),
     ],
 )
@@ -36,6 +37,17 @@ def test_stamps_of_every_precision_are_read(text: str | None, expected: datetime
 def test_what_is_no_time_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="not a time"):
         parse_stamp(value)
+
+
+def test_a_referral_of_the_last_days_there_are_is_read_without_an_end() -> None:
+    record = read(referral(1, createdDateTime="9999-12-31T23:59:59.9999999Z"))
+    assert (record.created_at.year, record.expires_at) == (9999, None)
+
+
+def test_blanks_mean_nothing_where_a_time_an_amount_or_a_yes_is_expected() -> None:
+    details = {"dealValue": " ", "closingDateTime": " ", "currency": " "}
+    record = read(referral(1, details=details, consent={"consentToContact": " "}, acceptedDateTime=" "))
+    assert (record.deal_value, record.closing_at, record.currency, record.consent) == (None, None, None, None)
 
 
 OWN, OTHER = "c4b965db-cca9-59f3-9c3d-e07a2e4fa44d", "015019ea-3f35-5914-90d7-60b85aacbe49"
