@@ -308,3 +308,64 @@ def test_what_changed_is_told_in_words(kind: str, old: str | None, new: str, eng
     facts["scan_changes"] = [{"kind": kind, "old": old, "new": new, "at": TUESDAY - timedelta(days=2)}]
     assert said(facts, "en")["security"]["summary"].endswith(english)
     assert said(facts, "tr")["security"]["summary"].endswith(turkish)
+
+
+def test_a_renewal_is_praised_only_when_nothing_is_missing_and_everything_is_known() -> None:
+    whole = {**GUARDED, "provider": "M365"}
+    assert "well kept" in said(lead(**whole))["opening"]
+    gap = said(lead(**{**whole, "dmarc_state": "none", "dmarc_policy": None}))
+    assert gap["category"] == "P4"
+    assert not [text for text in texts(gap) if "well kept" in text or "well set up" in text]
+    unknown = said(lead(**{**whole, "dkim_found": None, "complete": False}))
+    assert unknown["category"] == "P4"
+    assert not [text for text in texts(unknown) if "well kept" in text or "well set up" in text]
+
+
+@pytest.mark.parametrize("lang", ["tr", "en"])
+def test_mailboxes_that_the_dns_does_not_place_are_no_failed_lookup(lang: str) -> None:
+    facts = lead(provider="Unknown", gateway="Proofpoint", **{**GUARDED, "dkim_found": False})
+    told = said(facts, lang)
+    assert not told["complete"]
+    failed = {"en": ("lookups failed", "lookup failed", "Scan"), "tr": ("yanıtsız", "başarısız", "tarayın")}[lang]
+    assert not [text for text in texts(told) for word in failed if word in text]
+    assert ("mailboxes" if lang == "en" else "Posta kutularının") in told["next_step"]["text"]
+
+
+@pytest.mark.parametrize("status", ["Active", "New"])
+def test_an_open_referral_is_answered_even_where_the_domain_speaks_for_no_call(status: str) -> None:
+    facts = lead(provider="Unknown", mx_state="absent")
+    facts["referrals"] = [{"is_open": True, "status": status, "expires_at": None}]
+    told = said(facts)
+    assert told["category"] == "P6"
+    assert "Partner Center" in told["next_step"]["text"]
+    assert not [
+        text for text in texts(told) if "No call is advised" in text or "Archive;" in text or "No action" in text
+    ]
+    facts["company"]["has_open_co_sell"] = True
+    assert "Microsoft" in said(facts)["opening"]
+
+
+@pytest.mark.parametrize(
+    ("scan", "action"),
+    [
+        (GUARDED, "Nothing urgent"),
+        ({**GUARDED, "dmarc_policy": "quarantine"}, "Move DMARC from quarantine to reject"),
+        ({**GUARDED, "findings": {"dmarc": {"pct": 20}}}, "Raise DMARC from 20 %"),
+        ({**GUARDED, "spf_state": "none", "spf_all": None}, "Put SPF in order now"),
+        ({**GUARDED, "dkim_found": False}, "Switch on DKIM signing: with DMARC"),
+        ({**GUARDED, "spf_state": "syntax", "dmarc_state": "none", "dmarc_policy": None}, "Put SPF in order, then"),
+        ({**GUARDED, "mx_state": "null"}, "Nothing to do"),
+        ({"mx_state": "null"}, "Publish SPF -all"),
+    ],
+)
+def test_the_action_is_for_what_is_missing_and_for_nothing_that_is_there(scan: dict[str, Any], action: str) -> None:
+    assert said(lead(**scan))["security"]["action"].startswith(action)
+
+
+def test_anyone_may_send_is_a_high_risk_even_where_no_mail_is_received() -> None:
+    assert said(lead(**{**GUARDED, "mx_state": "null", "spf_all": "+all"}))["security"]["risk"] == "high"
+
+
+def test_who_is_only_kept_warm_is_not_frightened_on_the_phone() -> None:
+    script = said(lead(provider="Amazon", spf_state="valid", dkim_found=True))["script"]
+    assert not [line for line in script if "stranger" in line]
