@@ -27,7 +27,7 @@ from hunter_orchestration.partner_center.resource import (
     parse_stamp,
 )
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raised with every change of what this module understands; open quarantine entries of older versions are retried."""
 
 ANSWER_WITHIN = timedelta(days=14)
