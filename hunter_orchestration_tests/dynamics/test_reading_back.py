@@ -7,8 +7,7 @@ from sqlalchemy import select
 from hunter_orchestration.store import lead_details
 from hunter_orchestration.store.page_state import differences
 from hunter_orchestration.store.tables.crm import crm_audit
-from hunter_orchestration_tests.dynamics.test_push import referral_of
-from hunter_orchestration_tests.dynamics.world import World, add_companies, change_score, domain_of
+from hunter_orchestration_tests.dynamics.world import World, add_companies, change_score, domain_of, referral_of
 
 
 def test_edits_owners_wins_merges_and_deletions_come_back(both: World) -> None:

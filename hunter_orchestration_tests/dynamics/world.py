@@ -39,6 +39,11 @@ def domain_of(number: int) -> str:
     return f"company-{number:05d}.example"
 
 
+def referral_of(number: int) -> str:
+    """Id of a numbered company's referral."""
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
 def add_companies(
     store: Store,
     numbers: Sequence[int],
@@ -53,7 +58,7 @@ def add_companies(
     rows: dict[str, list[dict[str, Any]]] = {n: [] for n in ("companies", "scores", "scans", "contacts", "referrals")}
     for number in numbers:
         domain = domain_of(number)
-        referral_id = f"00000000-0000-4000-8000-{number:012d}"
+        referral_id = referral_of(number)
         rows["companies"].append(
             {
                 "domain": domain,

@@ -34,6 +34,8 @@ _KILLED = "faults/test_killed_anywhere.py"
 _CHAIN = "faults/test_whole_chain.py"
 _DATABASE = "faults/test_database_in_trouble.py"
 _PUSH = "dynamics/test_push.py"
+_REFUSED = "dynamics/test_push_refused.py"
+_CLOSED = "dynamics/test_closed_records.py"
 _THROTTLING = "dynamics/test_throttling.py"
 _SIGNING_IN = "dynamics/test_signing_in.py"
 _CRASHES = "dynamics/test_crashes.py"
@@ -41,6 +43,8 @@ _BACK = "dynamics/test_reading_back.py"
 _PREFLIGHT = "dynamics/test_preflight.py"
 _MAPPING = "dynamics/test_mapping.py"
 _INGESTION = "partner_center/test_ingestion.py"
+_PAGING = "partner_center/test_paging.py"
+_READING = "partner_center/test_reading.py"
 _CLIENT = "partner_center/test_client.py"
 _SIGN_IN = "partner_center/test_sign_in.py"
 _DNS = "scanning/test_engine.py"
@@ -54,7 +58,7 @@ def _in(file: str, *names: str) -> tuple[str, ...]:
 
 FAULTS: tuple[Fault, ...] = (
     Fault(1, "The CRM commits and the answer is lost.", "Looked up by key, marked recovered, never written twice.",
-          _in(_PUSH, "a_lost_answer_is_looked_up_by_key_and_marked_recovered",
+          _in(_REFUSED, "a_lost_answer_is_looked_up_by_key_and_marked_recovered",
               "a_lost_answer_to_an_update_is_recovered_too")),
     Fault(2, "kill -9 at each named place between fetch, store, scan, score, push and acknowledge.",
           "The next run finishes what this one began.",
@@ -80,15 +84,15 @@ FAULTS: tuple[Fault, ...] = (
           _in(_THROTTLING, "execution_time_throttling_halves_the_requests_in_flight",
               "the_requests_in_flight_halve_when_asked_and_recover_slowly")),
     Fault(6, "One bad row in a bulk of 1,000.", "999 are synced, one is rejected with the CRM's reason.",
-          _in(_PUSH, "one_bad_row_in_a_thousand_costs_one_row")),
+          _in(_REFUSED, "one_bad_row_in_a_thousand_costs_one_row")),
     Fault(7, "A batch that answers 200 with errors inside, lacks a part or has its parts in another order.",
           "A missing part is unknown, hence asked again, never a success.",
-          _in(_PUSH, "a_part_of_a_batch_that_is_missing_or_misplaced_is_no_success")),
+          _in(_REFUSED, "a_part_of_a_batch_that_is_missing_or_misplaced_is_no_success")),
     Fault(8, "502, 503, 504, a reset, half a body, invalid JSON, an HTML page, truncated gzip.",
           "Tried again with jitter, a bounded number of times; never taken for data.",
           _in(_CLIENT, "a_broken_answer_is_asked_for_again_and_never_taken_for_data",
               "giving_up_is_bounded_and_transient")
-          + _in(_PUSH, "an_answer_that_is_none_never_counts_as_one",
+          + _in(_REFUSED, "an_answer_that_is_none_never_counts_as_one",
                 "a_failing_organisation_is_asked_again_a_bounded_number_of_times")),
     Fault(9, "401 in the middle of a run, a refresh that fails, a second factor that is asked for.",
           "One refresh, then a stop that says to sign in again; no storm.",
@@ -99,15 +103,15 @@ FAULTS: tuple[Fault, ...] = (
           + _in(_SIGNING_IN, "a_token_that_ends_in_mid_run_is_renewed_once",
                 "a_token_that_is_refused_again_stops_the_run_without_a_storm")),
     Fault(10, "403 on one field.", "That row is rejected with the field's name; the run goes on.",
-          _in(_PUSH, "a_forbidden_field_rejects_the_row_with_its_name_and_the_run_goes_on")),
+          _in(_REFUSED, "a_forbidden_field_rejects_the_row_with_its_name_and_the_run_goes_on")),
     Fault(11, "412: the row changed since it was read.", "Read again, the field rules applied again, bounded.",
-          _in(_PUSH, "a_row_that_changed_since_it_was_read_is_read_again_and_the_rules_apply_again")
+          _in(_REFUSED, "a_row_that_changed_since_it_was_read_is_read_again_and_the_rules_apply_again")
           + _in("partner_center/test_write_back.py", "a_412_is_read_again_and_tried_once_more",
                 "a_412_without_end_is_given_up")),
     Fault(12, "A record is deleted in the CRM.", "Shown as deleted in the CRM, not made again unless asked.",
-          _in(_PUSH, "a_record_deleted_in_the_crm_is_not_made_again_unless_asked")),
+          _in(_CLOSED, "a_record_deleted_in_the_crm_is_not_made_again_unless_asked")),
     Fault(13, "Records are merged in the CRM.", "The winner is followed, the loser is never written.",
-          _in(_PUSH, "merged_accounts_are_followed_and_the_loser_is_never_written",
+          _in(_CLOSED, "merged_accounts_are_followed_and_the_loser_is_never_written",
               "a_winner_without_our_key_is_kept_true_under_its_own_id")),
     Fault(14, "The alternate key is missing, pending or failed.", "The preflight refuses and says which.",
           _in(_PREFLIGHT, "a_key_that_is_not_active_refuses_and_says_which", "a_missing_key_refuses")),
@@ -120,7 +124,7 @@ FAULTS: tuple[Fault, ...] = (
           _in(_BACK, "an_expired_token_falls_back_to_a_full_read_with_set_difference")),
     Fault(17, "6,000 referrals with one stamp, rows that change while pages are read, a repeated page, a looping "
           "link, an empty page with a link.", "None lost, none double, the loop is noticed.",
-          _in(_INGESTION, "6000_referrals_with_one_timestamp_all_arrive",
+          _in(_PAGING, "6000_referrals_with_one_timestamp_all_arrive",
               "rows_that_change_while_pages_are_read_push_none_out",
               "a_known_row_that_changes_during_an_incremental_pass_pushes_none_out",
               "a_repeated_page_stores_nothing_twice", "a_looping_link_is_noticed_and_nothing_is_lost",
@@ -156,7 +160,7 @@ FAULTS: tuple[Fault, ...] = (
           + _in(_SIGNING_IN, "a_token_goes_to_no_plain_or_odd_address")),
     Fault(24, "A referral with unknown values, no company, a note of 1 MB, emoji, right-to-left text, a NUL byte, "
           "wrong types.", "Stored or quarantined, never a crash.",
-          _in(_INGESTION, "an_odd_row_is_stored_or_quarantined_and_its_neighbours_pass",
+          _in(_READING, "an_odd_row_is_stored_or_quarantined_and_its_neighbours_pass",
               "a_row_without_identity_is_quarantined_once")
           + _in("partner_center/test_models.py", "any_json_in_any_field_is_read_or_refused_with_a_reason",
                 "unknown_enum_values_are_kept_as_text_and_reported")),

@@ -1,6 +1,7 @@
+"""Ticks and syncs: what is fetched and when, windows, watermarks, drops, and two syncs at once."""
+
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,43 +9,15 @@ import pytest
 from sqlalchemy import event
 
 from hunter_orchestration.companies import stage as companies_stage
-from hunter_orchestration.errors import TransientError
 from hunter_orchestration.partner_center.client import PartnerCenterClient
-from hunter_orchestration.partner_center.ingestion import LEASE, SCOPE, SOURCE, changed_since_watermark, fetch
-from hunter_orchestration.partner_center.models import READER_VERSION
-from hunter_orchestration.partner_center.reading import read_referrals
-from hunter_orchestration.store import Store, quarantine, raw_leads, referrals
-from hunter_orchestration.store.runs import LeaseHeldError, LeaseLostError, acquire_lease, read_watermark
-from hunter_orchestration.store.work import StageResult, Window
+from hunter_orchestration.partner_center.ingestion import LEASE, SOURCE, changed_since_watermark, fetch
+from hunter_orchestration.store import Store, raw_leads, referrals
+from hunter_orchestration.store.runs import LeaseHeldError, LeaseLostError, acquire_lease
+from hunter_orchestration.store.work import Window
 from hunter_orchestration_tests.partner_center.service import EPOCH, Bearer, Service, referral, settings_for, stamp
+from hunter_orchestration_tests.partner_center.syncing import expected_names, names_of, rows_of, sync, watermark_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-def sync(store: Store, client: PartnerCenterClient, window: Window | None = None) -> tuple[StageResult, StageResult]:
-    fetched = fetch(store, client, window=window)
-    assert fetched.adds_up("fetched", "stored", "unchanged", "quarantined")
-    taken = read_referrals(store, window=window)
-    assert taken.adds_up("picked", "stored", "superseded", "quarantined")
-    return fetched, taken
-
-
-def rows_of(store: Store, limit: int = 10_000) -> dict[str, dict[str, Any]]:
-    with store.read() as connection:
-        return {row["id"]: dict(row) for row in referrals.listed(connection, limit=limit)}
-
-
-def names_of(store: Store) -> dict[str, str]:
-    return {key: row["name"] for key, row in rows_of(store).items()}
-
-
-def expected_names(service: Service) -> dict[str, str]:
-    return {key: row["name"] for key, row in service.rows.items()}
-
-
-def watermark_of(store: Store) -> str | None:
-    with store.read() as connection:
-        return read_watermark(connection, SOURCE, SCOPE)
 
 
 def test_a_first_sync_takes_every_page_and_a_second_one_writes_nothing(
@@ -165,164 +138,6 @@ def test_a_tick_reads_no_table_from_end_to_end(
     assert len(plans) > 20
 
 
-@pytest.mark.slow
-def test_6000_referrals_with_one_timestamp_all_arrive(
-    sqlite_store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    service.page_size = 100
-    service.put(*(referral(number, updated=EPOCH) for number in range(6000)))
-    fetched, _ = sync(sqlite_store, client)
-    assert fetched.counts["stored"] == 6000
-    assert len(rows_of(sqlite_store)) == 6000
-
-
-def test_a_window_and_a_sync_agree_on_referrals_of_one_timestamp(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    service.put(*(referral(number, updated=EPOCH) for number in range(120)))
-    sync(store, client, Window(EPOCH, EPOCH + timedelta(microseconds=1)))
-    assert names_of(store) == expected_names(service)
-    again, _ = sync(store, client)
-    assert again.counts == {"fetched": 120, "stored": 0, "unchanged": 120, "quarantined": 0}
-
-
-@pytest.mark.parametrize("window", [None, Window(EPOCH - timedelta(days=1), EPOCH + timedelta(days=1))])
-def test_rows_that_change_while_pages_are_read_push_none_out(
-    store: Store, service: Service, client: PartnerCenterClient, window: Window | None
-) -> None:
-    service.put(*(referral(number) for number in range(100)))
-    moved: list[int] = []
-
-    def move(page: int) -> None:
-        # Each of the first pages is read, then its first row changes: all behind it shift by one.
-        if len(moved) < 3:
-            number = len(moved)
-            moved.append(number)
-            service.put(referral(number, updated=datetime.now(UTC) + timedelta(seconds=1), name="moved"))
-
-    service.after_page = move
-    fetched, _ = sync(store, client, window)
-    assert fetched.facts["settled"]
-    unmoved = {key: name for key, name in expected_names(service).items() if name != "moved"}
-    assert names_of(store).items() >= unmoved.items()
-    if window is None:
-        assert names_of(store) == expected_names(service)
-
-
-def test_a_known_row_that_changes_during_an_incremental_pass_pushes_none_out(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    service.put(referral(0))
-    sync(store, client)
-    service.put(*(referral(number, updated=EPOCH + timedelta(seconds=number)) for number in range(1, 60)))
-    moved = threading.Event()
-
-    def move(page: int) -> None:
-        if not moved.is_set():
-            moved.set()
-            service.put(referral(0, updated=datetime.now(UTC) + timedelta(seconds=1), name="moved"))
-
-    service.after_page = move
-    sync(store, client)
-    assert names_of(store) == expected_names(service)
-
-
-def test_a_repeated_page_stores_nothing_twice(store: Store, service: Service, client: PartnerCenterClient) -> None:
-    service.put(*(referral(number) for number in range(60)))
-    repeated = threading.Event()
-
-    def again(link: str) -> str:
-        if not repeated.is_set():
-            repeated.set()
-            return link.replace("%5B25", "%5B0")
-        return link
-
-    service.shape_link = again
-    fetched, _ = sync(store, client)
-    assert fetched.counts["fetched"] == 85
-    assert fetched.counts["stored"] == 60
-    assert names_of(store) == expected_names(service)
-
-
-def test_a_looping_link_is_noticed_and_nothing_is_lost(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    service.put(*(referral(number) for number in range(110)))
-    looped: list[str] = []
-
-    def loop(link: str) -> str:
-        looped.append(link)
-        return looped[0] if len(looped) == 2 else link
-
-    service.shape_link = loop
-    sync(store, client)
-    assert names_of(store) == expected_names(service)
-
-
-def test_a_loop_without_end_stops_and_the_watermark_stays(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    service.put(*(referral(number, updated=EPOCH) for number in range(60)))
-    service.shape_link = lambda link: (
-        f"{service.url}/v1.0/engagements/referrals?$skiptoken=%5B0%2C%22%22%2C%22%22%2Cnull%5D"
-    )
-    with pytest.raises(Exception, match="runs in circles"):
-        fetch(store, client)
-    assert watermark_of(store) is None
-    assert len(service.requests) < 20
-
-
-def test_a_top_that_limits_the_whole_list_costs_no_row(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    service.page_size, service.top_limits_all = 100, True
-    service.put(*(referral(number) for number in range(250)))
-    sync(store, client)
-    assert names_of(store) == expected_names(service)
-
-
-def test_an_older_payload_never_overwrites_a_newer_one(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    newer = referral(1, updated=EPOCH + timedelta(hours=2), name="newer")
-    older = referral(1, updated=EPOCH + timedelta(hours=1), name="older")
-    service.put(newer)
-    sync(store, client)
-    service.put(older)
-    _, taken = sync(store, client, Window(EPOCH, EPOCH + timedelta(days=1)))
-    assert taken.counts["superseded"] == 1
-    assert names_of(store)[newer["id"]] == "newer"
-
-
-def test_a_payload_that_comes_back_under_the_same_stamp_is_current_again(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    first, second = referral(1, name="A"), referral(1, name="B")
-    seen = []
-    for payload in (first, second, first):
-        service.put(payload)
-        sync(store, client)
-        seen.append(names_of(store)[first["id"]])
-    assert seen == ["A", "B", "A"]
-
-
-def test_payloads_of_one_record_fetched_before_any_was_read_end_with_the_newest(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    for hours, status, substatus in ((1, "New", "Pending"), (2, "Active", "Accepted"), (3, "Closed", "Won")):
-        service.put(referral(1, updated=EPOCH + timedelta(hours=hours), status=status, substatus=substatus))
-        fetch(store, client)
-    read_referrals(store)
-    (row,) = rows_of(store).values()
-    assert row["status"] == "Closed"
-    with store.read() as connection:
-        assert [entry["substatus"] for entry in referrals.history(connection, row["id"])] == [
-            "Pending",
-            "Accepted",
-            "Won",
-        ]
-
-
 def test_a_window_fetches_its_days_alone_and_leaves_the_watermark(
     store: Store, service: Service, client: PartnerCenterClient
 ) -> None:
@@ -430,121 +245,6 @@ def test_a_process_that_wakes_after_its_lease_ended_writes_nothing(
         assert len(raw_leads.pending(connection, SOURCE, window=None, after_id=0, limit=100)) <= 25
 
 
-def test_a_pass_that_breaks_off_keeps_its_pages_and_not_its_watermark(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    service.put(*(referral(number) for number in range(80)))
-    service.faults.append(lambda request: (503, {}, b"") if "75" in request.query.get("$skiptoken", "") else None)
-    with pytest.raises(TransientError):
-        fetch(store, client)
-    assert watermark_of(store) is None
-    service.faults.clear()
-    fetched, _ = sync(store, client)
-    assert fetched.counts["unchanged"] == 75
-    assert fetched.counts["stored"] == 5
-    assert names_of(store) == expected_names(service)
-
-
-ODD_ROWS: list[tuple[str, dict[str, Any], str]] = [
-    ("unknown enum", {"status": "Paused", "type": "Joint", "substatus": "Engaged"}, "stored"),
-    ("null company", {"customerProfile": None}, "stored"),
-    ("a note of 1 MB", {"details": {"notes": "x" * 1_000_000}}, "stored"),
-    ("emoji and right-to-left", {"name": "🚀 شركة", "customerProfile": {"name": "חברה ‮"}}, "stored"),
-    (
-        "a NUL byte",
-        {"name": "a\x00b", "customerProfile": {"name": "c\x00d", "team": [{"email": "x\x00@y.example"}]}},
-        "stored",
-    ),
-    ("numbers as strings", {"details": {"dealValue": "10000.50", "currency": "eur"}, "mpnId": 123}, "stored"),
-    ("ids as an object", {"customerProfile": {"name": "A", "ids": {}, "team": {"firstName": "B"}}}, "stored"),
-    ("half a character", {"name": "broken \ud83d"}, "stored"),
-    ("a status that is an object", {"status": {"value": "New"}}, "quarantined"),
-    ("a profile that is text", {"customerProfile": "Company"}, "quarantined"),
-    ("a date that is none", {"closedDateTime": "soon"}, "quarantined"),
-    ("no date at all", {"updatedDateTime": None, "createdDateTime": None}, "quarantined"),
-    ("an amount without end", {"details": {"dealValue": "1e40"}}, "quarantined"),
-    ("an amount that is no number", {"details": {"dealValue": "many"}}, "quarantined"),
-]
-
-
-@pytest.mark.parametrize(("changes", "outcome"), [row[1:] for row in ODD_ROWS], ids=[row[0] for row in ODD_ROWS])
-def test_an_odd_row_is_stored_or_quarantined_and_its_neighbours_pass(
-    store: Store, service: Service, client: PartnerCenterClient, changes: dict[str, Any], outcome: str
-) -> None:
-    service.put(referral(1), referral(2, **changes), referral(3))
-    _, taken = sync(store, client)
-    assert taken.counts["stored"] == (3 if outcome == "stored" else 2)
-    assert taken.counts["quarantined"] == (0 if outcome == "stored" else 1)
-    with store.read() as connection:
-        entries = quarantine.listed(connection)
-        assert len(entries) == taken.counts["quarantined"]
-        for entry in entries:
-            found = quarantine.one(connection, entry["id"])
-            assert found is not None
-            assert found["payload"]["id"] == referral(2)["id"]
-
-
-@pytest.mark.parametrize("row", [None, "text", [], {}, {"id": None}, {"id": ""}, {"id": "x" * 5000}, {"id": {"a": 1}}])
-def test_a_row_without_identity_is_quarantined_once(
-    store: Store, service: Service, client: PartnerCenterClient, row: Any
-) -> None:
-    service.put(referral(1))
-    service.rows["odd"] = row
-    service.faults.append(lambda request: _mixed(service) if "$select" not in request.query else None)
-    fetched, _ = sync(store, client)
-    sync(store, client)
-    assert fetched.counts["quarantined"] == 1
-    assert fetched.counts["stored"] == 1
-    with store.read() as connection:
-        (entry,) = quarantine.listed(connection)
-        assert entry["attempts"] == 1
-        found = quarantine.one(connection, entry["id"])
-    assert found is not None
-    assert found["payload"] == row
-
-
-def _mixed(service: Service) -> tuple[int, dict[str, str], bytes]:
-    import json
-
-    return 200, {}, json.dumps({"value": list(service.rows.values())}).encode()
-
-
-def test_quarantine_is_tried_again_when_the_reader_changes_and_on_demand(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    service.put(referral(1, closedDateTime="soon"))
-    sync(store, client)
-    assert read_referrals(store).counts["picked"] == 0
-    newer = read_referrals(store, reader_version=READER_VERSION + 1)
-    assert newer.counts == newer.counts | {"picked": 1, "quarantined": 1}
-    with store.write() as connection:
-        assert quarantine.retry(connection) == 1
-    assert read_referrals(store, reader_version=READER_VERSION + 1).counts["picked"] == 1
-    service.put(referral(1, updated=EPOCH + timedelta(days=1)))
-    _, taken = sync(store, client)
-    assert taken.counts["resolved"] == 1
-    with store.read() as connection:
-        assert quarantine.count_open(connection) == 0
-
-
-def test_what_the_companies_stage_decided_outlives_every_sync(
-    store: Store, service: Service, client: PartnerCenterClient
-) -> None:
-    from sqlalchemy import text
-
-    service.put(referral(1))
-    sync(store, client)
-    with store.write() as connection:
-        connection.execute(
-            text("UPDATE referrals SET company_domain = 'a.example', linked_by = 'ayse', company_due_at = NULL")
-        )
-    service.put(referral(1, updated=EPOCH + timedelta(days=1), name="later"))
-    sync(store, client)
-    (row,) = rows_of(store).values()
-    assert (row["company_domain"], row["linked_by"], row["name"]) == ("a.example", "ayse", "later")
-    assert row["company_due_at"] is not None
-
-
 def test_new_referrals_expire_after_14_days_and_the_most_urgent_come_first(
     store: Store, service: Service, client: PartnerCenterClient
 ) -> None:
@@ -559,20 +259,6 @@ def test_new_referrals_expire_after_14_days_and_the_most_urgent_come_first(
         urgent = referrals.expiring(connection, NOW)
     assert [row["name"] for row in urgent] == ["Deal 3", "Deal 1"]
     assert urgent[1]["expires_at"] == NOW + timedelta(days=2)
-
-
-def test_a_scrubbed_payload_is_what_is_kept(store: Store, service: Service, client: PartnerCenterClient) -> None:
-    service.put(referral(1))
-
-    def scrub(payload: dict[str, Any]) -> dict[str, Any]:
-        return payload | {"customerProfile": payload["customerProfile"] | {"team": []}}
-
-    fetch(store, client, scrub=scrub)
-    again = fetch(store, client, scrub=scrub)
-    read_referrals(store)
-    assert again.counts["unchanged"] == 1
-    (row,) = rows_of(store).values()
-    assert row["contacts"] == []
 
 
 def test_a_token_that_is_refused_twice_stops_the_sync(store: Store, service: Service) -> None:

@@ -1,4 +1,4 @@
-"""What axe finds on a page, and how a page is used by keyboard alone."""
+"""What a page shows, what axe finds on it, and how it is used by keyboard alone."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ def settled(page: Page) -> None:
     expect(page.locator("h1")).to_be_attached()
     expect(page.locator(".bone")).to_have_count(0)
     page.wait_for_load_state("load")
+
+
+def leads_shown(page: Page) -> list[str]:
+    """Domains of the list of leads, once it has any."""
+    expect(page.locator("hunter-leads tbody tr[data-key]").first).to_be_visible()
+    return [str(row.get_attribute("data-key")) for row in page.locator("hunter-leads tbody tr[data-key]").all()]
 
 
 def violations(page: Page, options: dict[str, object] | None = None) -> list[str]:
