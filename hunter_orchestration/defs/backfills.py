@@ -28,11 +28,6 @@ class Slice:
     last: date
     stages: tuple[str, ...]
 
-    @property
-    def days(self) -> int:
-        """How many days."""
-        return (self.last - self.first).days + 1
-
 
 @dataclass(frozen=True, slots=True)
 class PastRun:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log import SqlEventLogStorage
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Evaluations
 from sqlalchemy import and_, delete, func, select, update
+
+from hunter_orchestration.defs.dagster_internals import (
+    AssetCheckExecutionRecordStatus,
+    Evaluations,
+    SqlEventLogStorage,
+)
 
 _BATCH = 5000
 

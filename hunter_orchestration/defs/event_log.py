@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._serdes.config_class import ConfigurableClassData
+
+from hunter_orchestration.defs.dagster_internals import ConfigurableClassData, SqliteEventLogStorage
 
 _OF_DAYS = (
     dg.DagsterEventType.ASSET_MATERIALIZATION,

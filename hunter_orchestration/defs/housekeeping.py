@@ -5,9 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
+from hunter_orchestration.defs.dagster_internals import LocalComputeLogManager, SqliteEventLogStorage
 from hunter_orchestration.defs.evaluations import delete_evaluations
 from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.store.retention import prune

@@ -9,21 +9,19 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import dagster as dg
 import orjson
 import psutil
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
-from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
-from dagster._core.storage.tags import GRPC_INFO_TAG
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
-from dagster._serdes import deserialize_value
-from dagster._serdes.config_class import ConfigurableClassData
 
+from hunter_orchestration.defs.dagster_internals import (
+    GRPC_INFO_TAG,
+    CanCancelExecutionRequest,
+    CanCancelExecutionResult,
+    CheckRunHealthResult,
+    DagsterUserCodeUnreachableError,
+    WorkerStatus,
+)
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.runs import bury
@@ -31,24 +29,25 @@ from hunter_orchestration.store.runs import bury
 PROCESS = "hunter/process"
 """Tag of a run that a command executes in its own process: host, process id, and when it began."""
 _HERE = ("localhost", "127.0.0.1", "::1")
-_UNDER_WAY = [dg.DagsterRunStatus.NOT_STARTED, *IN_PROGRESS_RUN_STATUSES]
+IN_PROGRESS = (
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+    dg.DagsterRunStatus.SUSPENDED,
+)
+"""States of a run that has a process, or is about to get one."""
 _ANSWER_SECONDS = 10
 _CLOCK_STEP = 2.0
 """Seconds by which a process may seem younger than the event it wrote: the kernel counts from the boot."""
 
 
-class WatchedRunLauncher(DefaultRunLauncher):
+class WatchedRunLauncher(dg.DefaultRunLauncher):
     """The default launcher, which also looks after the processes of runs on this machine.
 
     When one is gone its run is failed by the monitoring daemon, hence retried, and what it held is free at once. A run
     that another machine or container executes is asked for at its code server, which knows the processes it started:
     one that was started anew, as a container is, knows none of those it had before.
     """
-
-    @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> WatchedRunLauncher:
-        """As dagster.yaml names it; it has no settings."""
-        return cls(inst_data=inst_data)
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -83,7 +82,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
             answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=_ANSWER_SECONDS)
         except DagsterUserCodeUnreachableError:
             return True
-        return deserialize_value(answer, CanCancelExecutionResult).can_cancel
+        return dg.deserialize_value(answer, CanCancelExecutionResult).can_cancel
 
     def _worker(self, run: dg.DagsterRun) -> tuple[int, float] | None:
         """(process id, when it said so) of a run on this machine."""
@@ -117,7 +116,7 @@ def bury_dead(instance: dg.DagsterInstance) -> list[str]:
     launcher = instance.run_launcher
     dead = []
     if isinstance(launcher, WatchedRunLauncher):
-        for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
+        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED, *IN_PROGRESS])):
             health = launcher.check_run_worker_health(run)
             if health.status == WorkerStatus.FAILED:
                 instance.report_run_failed(run, health.msg)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
+from hunter_orchestration.defs.launching import IN_PROGRESS
 from hunter_orchestration.defs.partitions import TICK, range_tags
 from hunter_orchestration.errors import HunterError, PermanentError
 from hunter_orchestration.settings import Settings, load_settings
@@ -137,7 +137,7 @@ def opened(settings: Settings) -> Iterator[Store]:
 
 def evaluate(instance: dg.DagsterInstance, job: str, decide: Decide, source: str) -> dg.RunRequest | dg.SkipReason:
     """Ask the decision, unless the job is already running."""
-    active = dg.RunsFilter(tags={"hunter/job": job}, statuses=list(IN_PROGRESS_RUN_STATUSES))
+    active = dg.RunsFilter(tags={"hunter/job": job}, statuses=[*IN_PROGRESS])
     running = instance.get_run_records(active, limit=1)
     if running:
         return dg.SkipReason(f"{job} is still running in run {running[0].dagster_run.run_id}.")
@@ -204,8 +204,3 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         return evaluate(context.instance, "sync_referrals", sync_tick, "sensor")
 
     return [partner_center_changed]
-
-
-def today() -> date:
-    """The current UTC day, which is a partition."""
-    return datetime.now(UTC).date()
