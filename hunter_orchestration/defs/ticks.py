@@ -1,6 +1,6 @@
 """What starts the chain: one decision for the production schedule and the development sensor, and the slower schedules.
 
-A tick that has nothing to do skips and says why; no process is started. A tick whose job is still running skips too.
+A tick that has nothing to do skips and says why; no process is started. A tick whose job is under way skips too.
 """
 
 from __future__ import annotations
@@ -136,11 +136,10 @@ def opened(settings: Settings) -> Iterator[Store]:
 
 
 def evaluate(instance: dg.DagsterInstance, job: str, decide: Decide, source: str) -> dg.RunRequest | dg.SkipReason:
-    """Ask the decision, unless the job is already running."""
-    active = dg.RunsFilter(tags={"hunter/job": job}, statuses=[*IN_PROGRESS])
-    running = instance.get_run_records(active, limit=1)
-    if running:
-        return dg.SkipReason(f"{job} is still running in run {running[0].dagster_run.run_id}.")
+    """Ask the decision, unless the job is at work, or waits for a place: each tick would queue one more."""
+    active = dg.RunsFilter(tags={"hunter/job": job}, statuses=[dg.DagsterRunStatus.QUEUED, *IN_PROGRESS])
+    if runs := instance.get_run_records(active, limit=1):
+        return dg.SkipReason(f"{job} is under way in run {runs[0].dagster_run.run_id}.")
     settings = load_settings()
     with opened(settings) as store:
         tick = decide(store, settings, utc_now())

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from sqlalchemy import func, insert, select, update
 
 from hunter_orchestration.definitions import build_defs
@@ -131,9 +132,15 @@ def test_referrals_become_companies_are_scanned_scored_and_pushed(
     assert counts_of(either_store, "domain_details")["picked"] == 0
 
 
-def test_a_tick_skips_while_its_job_runs(instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
+def test_a_tick_skips_while_its_job_is_queued_or_runs(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
     job = build_defs(load_settings()).resolve_job_def("push_leads")
-    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={"hunter/job": "push_leads"})
+    # Dagster keeps no queued run without saying which code location it is of.
+    origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("hunter"), "__repository__").get_job_origin(job.name)
+    tags = {"hunter/job": job.name}
+    run = instance.create_run_for_job(job, status=status, tags=tags, remote_job_origin=origin)
     answer = evaluate(instance, "push_leads", push_tick, "schedule")
     assert isinstance(answer, dg.SkipReason)
     assert run.run_id in str(answer.skip_message)
