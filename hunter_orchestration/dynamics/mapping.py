@@ -14,10 +14,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hunter_orchestration.errors import PermanentError
-from hunter_orchestration.logging import get_logger
 from hunter_orchestration.scoring.templates import Language
 
-_log = get_logger(__name__)
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 TableName = Literal["account", "contact", "lead", "opportunity"]
@@ -183,26 +181,6 @@ def load_mapping(path: Path | None) -> LoadedMapping:
                 f"The mapping file {name} can't be read ({type(error).__name__}).", "Check HUNTER_MAPPING_FILE."
             ) from None
     return parse_mapping(text, name)
-
-
-_last_good: dict[str, LoadedMapping] = {}
-
-
-def reload_mapping(path: Path | None) -> tuple[LoadedMapping, MappingError | None]:
-    """For a process that lives long: the newest good mapping, and what is wrong with the file now, if anything is.
-
-    Raises:
-        MappingError: the file is broken and this process has never read a good one.
-    """
-    key = str(path or "")
-    try:
-        _last_good[key] = load_mapping(path)
-    except MappingError as error:
-        if key not in _last_good:
-            raise
-        _log.warning("the mapping file is broken, the last good one stays", reason=error.message)
-        return _last_good[key], error
-    return _last_good[key], None
 
 
 @lru_cache(maxsize=8)

@@ -25,19 +25,6 @@ class TokenSource(Protocol):
     def token(self, *, force: bool = False) -> str: ...
 
 
-class FixedToken:
-    """A token somebody else obtained."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def token(self, *, force: bool = False) -> str:
-        """The token; there is no other one."""
-        if force:
-            raise SignInError("Dynamics refuses the token it was given.", "Sign in again and pass a new one.")
-        return self._value
-
-
 class _Loopback(HTTPAdapter):
     # MSAL insists on https; a stand-in on this machine speaks plain http at the same address.
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:

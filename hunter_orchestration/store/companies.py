@@ -188,12 +188,6 @@ def merged_under(connection: Connection, domain: str) -> list[str]:
     return found
 
 
-def open_merge(connection: Connection, loser: str) -> RowMapping | None:
-    """The merge that put a company away, unless it was undone."""
-    query = select(company_merges).where(company_merges.c.loser == loser, company_merges.c.undone_at.is_(None))
-    return connection.execute(query.order_by(company_merges.c.id.desc()).limit(1)).mappings().first()
-
-
 def merge_by_id(connection: Connection, merge_id: int) -> RowMapping | None:
     """A merge."""
     return connection.execute(select(company_merges).where(company_merges.c.id == merge_id)).mappings().first()

@@ -14,7 +14,6 @@ from sqlalchemy import (
     RowMapping,
     delete,
     func,
-    literal_column,
     or_,
     select,
     type_coerce,
@@ -278,12 +277,6 @@ def _audited(
         yield crm_audit.c.at < until
 
 
-def due_stamps(connection: Connection, domains: Sequence[str]) -> dict[str, datetime | None]:
-    """``push_due_at`` of these companies."""
-    query = select(companies.c.domain, companies.c.push_due_at).where(companies.c.domain.in_(list(domains)))
-    return {row.domain: row.push_due_at for row in connection.execute(query)}
-
-
 def clear_due(connection: Connection, stamps: Mapping[str, datetime | None]) -> None:
     """Clear the stamps that were read; one that moved on since stays."""
     read = [{"domain": d, "push_due_at": stamp} for d, stamp in stamps.items() if stamp is not None]
@@ -362,32 +355,6 @@ def replace_differences(connection: Connection, found: Sequence[Mapping[str, Any
     new = [dict(row) for row in found if tuple(row[f] for f in fields) not in known]
     if new:
         connection.execute(crm_differences.insert(), new)
-
-
-def open_differences(connection: Connection) -> int:
-    """Differences that nobody mended."""
-    query = select(func.count()).select_from(crm_differences).where(crm_differences.c.mended_at.is_(None))
-    return int(connection.execute(query).scalar_one())
-
-
-def forget_watermark(connection: Connection, source: str, scope: str) -> None:
-    """Drop a stored token."""
-    connection.execute(delete(watermarks).where(watermarks.c.source == source, watermarks.c.scope == scope))
-
-
-def prune_audit(connection: Connection, before: datetime) -> int:
-    """Drop audit entries older than the retention allows; how many."""
-    return connection.execute(delete(crm_audit).where(crm_audit.c.at < before)).rowcount
-
-
-def accounts_named(connection: Connection, names: Sequence[str]) -> dict[str, int]:
-    """How many companies bear each name: a name that several bear recognises none of them."""
-    query = (
-        select(companies.c.name, func.count(literal_column("1")))
-        .where(companies.c.name.in_(list(names)), companies.c.merged_into.is_(None))
-        .group_by(companies.c.name)
-    )
-    return {name: int(count) for name, count in connection.execute(query)}
 
 
 def forget_organisation(connection: Connection) -> None:

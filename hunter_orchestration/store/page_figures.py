@@ -10,7 +10,6 @@ from sqlalchemy import Connection, RowMapping, case, func, select
 
 from hunter_orchestration.store.lead_counting import count
 from hunter_orchestration.store.lead_filters import LeadFilter
-from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.crm import crm_differences, crm_records
 from hunter_orchestration.store.tables.ingestion import imports, quarantine, watermarks
 from hunter_orchestration.store.tables.leads import lead_counts, leads
@@ -69,12 +68,6 @@ def open_value(connection: Connection, category: str) -> list[tuple[str, Decimal
     )
     rows = [(str(currency), Decimal(value), int(number)) for currency, value, number in connection.execute(query)]
     return sorted(rows, key=lambda row: -row[1])
-
-
-def crm_states(connection: Connection) -> dict[str, int]:
-    """Companies by the state of their worst CRM record."""
-    query = select(lead_counts.c.dynamics_state, func.sum(lead_counts.c.leads)).group_by(lead_counts.c.dynamics_state)
-    return {state: int(number) for state, number in connection.execute(query) if number > 0}
 
 
 def crm_records_by_state(connection: Connection, states: Sequence[str]) -> dict[str, int]:
@@ -160,11 +153,6 @@ def running(connection: Connection, since: datetime) -> Sequence[RowMapping]:
     """Recorded runs that started since a time and have not ended."""
     query = select(sync_runs).where(sync_runs.c.started_at >= since, sync_runs.c.state == "running")
     return connection.execute(query.order_by(sync_runs.c.started_at.desc()).limit(20)).mappings().all()
-
-
-def company_exists(connection: Connection, domain: str) -> bool:
-    """Whether a company has this domain, merged or not."""
-    return connection.execute(select(companies.c.domain).where(companies.c.domain == domain)).first() is not None
 
 
 def rules_version(connection: Connection) -> str | None:

@@ -126,11 +126,6 @@ def free_key(connection: Connection, key: str, actor: str) -> None:
     connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key == key, idempotency_keys.c.actor == actor))
 
 
-def prune_keys(connection: Connection, before: datetime) -> int:
-    """Drop keys older than a time."""
-    return connection.execute(delete(idempotency_keys).where(idempotency_keys.c.at < before)).rowcount
-
-
 # Bulk actions
 
 

@@ -98,12 +98,6 @@ def of_engagement(connection: Connection, engagement_id: str) -> Sequence[RowMap
     return connection.execute(query.order_by(referrals.c.created_at, referrals.c.id)).mappings().all()
 
 
-def history(connection: Connection, referral_id: str) -> Sequence[RowMapping]:
-    """Changes of status and deal value, oldest first."""
-    query = select(referral_history).where(referral_history.c.referral_id == referral_id)
-    return connection.execute(query.order_by(referral_history.c.at, referral_history.c.id)).mappings().all()
-
-
 def expiring(connection: Connection, now: datetime, days: int = 3, limit: int = 100) -> Sequence[RowMapping]:
     """New referrals that will be lost to silence within so many days, the most urgent first; overdue ones included."""
     query = select(referrals).where(referrals.c.status == "New", referrals.c.expires_at <= now + timedelta(days=days))
@@ -124,12 +118,6 @@ def record_action(
             detail=detail,
         )
     )
-
-
-def actions(connection: Connection, referral_id: str) -> Sequence[RowMapping]:
-    """What was done to a referral from here, oldest first."""
-    query = select(referral_actions).where(referral_actions.c.referral_id == referral_id)
-    return connection.execute(query.order_by(referral_actions.c.id)).mappings().all()
 
 
 def first_sight(connection: Connection, mark: str, actor: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 
 from hunter_orchestration.errors import HunterError, TransientError
 from hunter_orchestration.store.engine import Store, StoreError
@@ -155,11 +155,6 @@ def events_after(connection: Connection, last_id: int, limit: int = 500) -> Sequ
         .mappings()
         .all()
     )
-
-
-def prune_events(connection: Connection, before: datetime) -> int:
-    """Drop events older than a time; returns how many."""
-    return connection.execute(delete(events).where(events.c.at < before)).rowcount
 
 
 @dataclass(slots=True)

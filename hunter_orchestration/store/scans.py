@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, delete, or_, select, text, update
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, or_, select, text, update
 
 from hunter_orchestration.store import upsert
 from hunter_orchestration.store.tables.companies import companies
@@ -60,13 +60,6 @@ def stamps(connection: Connection, domains: Iterable[str]) -> dict[str, datetime
     return found
 
 
-def current(connection: Connection, domain: str) -> RowMapping | None:
-    """The current scan of a domain, findings included."""
-    return (
-        connection.execute(select(scans).where(scans.c.domain == domain, scans.c.is_current)).mappings().one_or_none()
-    )
-
-
 def currents(connection: Connection, domains: Iterable[str], *, findings: bool = False) -> dict[str, dict[str, Any]]:
     """The current scans of domains; ``findings`` only when asked, they are the bulk of a row."""
     found: dict[str, dict[str, Any]] = {}
@@ -75,28 +68,6 @@ def currents(connection: Connection, domains: Iterable[str], *, findings: bool =
         rows = connection.execute(query.where(scans.c.domain.in_(chunk), scans.c.is_current)).mappings()
         found.update((row["domain"], dict(row)) for row in rows)
     return found
-
-
-def history(connection: Connection, domain: str, limit: int = 20) -> Sequence[RowMapping]:
-    """Scans of a domain, newest first, without their findings."""
-    query = select(*_SUMMARY).where(scans.c.domain == domain).order_by(scans.c.scanned_at.desc(), scans.c.id.desc())
-    return connection.execute(query.limit(limit)).mappings().all()
-
-
-def changes(connection: Connection, domain: str, limit: int = 50) -> Sequence[RowMapping]:
-    """What changed between scans of a domain, newest first."""
-    query = select(scan_changes).where(scan_changes.c.domain == domain)
-    return (
-        connection.execute(query.order_by(scan_changes.c.at.desc(), scan_changes.c.id.desc()).limit(limit))
-        .mappings()
-        .all()
-    )
-
-
-def changes_since(connection: Connection, at: datetime, limit: int = 500) -> Sequence[RowMapping]:
-    """Changes of all domains since a time, oldest first."""
-    query = select(scan_changes).where(scan_changes.c.at >= at).order_by(scan_changes.c.at, scan_changes.c.id)
-    return connection.execute(query.limit(limit)).mappings().all()
 
 
 def details_of(connection: Connection, domains: Iterable[str]) -> dict[str, dict[str, RowMapping]]:
@@ -193,9 +164,3 @@ def set_provider(connection: Connection, scan_id: int, findings: Mapping[str, An
     connection.execute(
         update(scans).where(scans.c.id == scan_id).values(provider=findings["provider"], findings=dict(findings))
     )
-
-
-def prune(connection: Connection, before: datetime, limit: int = 5000) -> int:
-    """Drop superseded scans older than a time, at most ``limit``; returns how many. Current ones always stay."""
-    old = select(scans.c.id).where(scans.c.scanned_at < before, scans.c.is_current.is_(False)).limit(limit)
-    return connection.execute(delete(scans).where(scans.c.id.in_(old))).rowcount

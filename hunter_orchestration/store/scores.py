@@ -116,11 +116,6 @@ def mark_push_due(connection: Connection, domains: Sequence[str], now: datetime)
         connection.execute(update(companies).where(companies.c.domain.in_(domains)).values(push_due_at=now))
 
 
-def current(connection: Connection, domain: str) -> RowMapping | None:
-    """The score of one company."""
-    return connection.execute(select(scores).where(scores.c.domain == domain)).mappings().one_or_none()
-
-
 def outcomes(connection: Connection) -> Sequence[RowMapping]:
     """How many opportunities were won and lost, by the priority and the score band of ten their lead had.
 
@@ -168,18 +163,3 @@ def outcomes(connection: Connection) -> Sequence[RowMapping]:
     columns = (judged.c.priority, judged.c.band, judged.c.crm_state)
     query = select(*columns, func.count().label("records")).group_by(*columns).order_by(*columns)
     return connection.execute(query).mappings().all()
-
-
-def counts_by_priority(connection: Connection) -> dict[str, int]:
-    """Scored companies by category."""
-    query = select(scores.c.priority, func.count()).group_by(scores.c.priority)
-    return {str(priority): int(count) for priority, count in connection.execute(query)}
-
-
-def waiting(connection: Connection) -> int:
-    """Companies whose score is due."""
-    return int(
-        connection.execute(
-            select(func.count()).select_from(companies).where(companies.c.score_due_at.is_not(None))
-        ).scalar_one()
-    )

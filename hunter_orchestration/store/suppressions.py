@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, select
 
 from hunter_orchestration.store.tables.companies import erasures, suppressions
 from hunter_orchestration.store.upsert import insert, upsert
@@ -81,8 +81,3 @@ def record(
             subject_hash=digest, kind=kind, requested_by=requested_by, at=now, counts=dict(counts)
         )
     )
-
-
-def erased(connection: Connection, limit: int = 100) -> Sequence[RowMapping]:
-    """What was erased, newest first."""
-    return connection.execute(select(erasures).order_by(erasures.c.id.desc()).limit(limit)).mappings().all()

@@ -10,9 +10,10 @@ from sqlalchemy import select
 
 from hunter_orchestration.companies import admission, decisions, erasure, imports, stage
 from hunter_orchestration.companies.domains import email_hash
-from hunter_orchestration.store import Store, companies, raw_leads, runs, suppressions
+from hunter_orchestration.store import Store, companies, raw_leads, runs
 from hunter_orchestration.store.raw_leads import Payload
 from hunter_orchestration.store.tables import metadata
+from hunter_orchestration.store.tables.companies import erasures
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration_tests.companies.samples import keep, referral
 from hunter_orchestration_tests.companies.test_stage import company, stored
@@ -82,7 +83,7 @@ def test_a_person_is_gone_from_every_table_and_the_deals_stay(store: Store, tmp_
     assert stored(store, 1)["company_domain"] == "firma.com.tr"
     assert company(store, "firma.com.tr")["referral_count"] == 2
     with store.read() as connection:
-        assert [row["requested_by"] for row in suppressions.erased(connection)] == ["admin"]
+        assert connection.execute(select(erasures.c.requested_by)).scalars().all() == ["admin"]
 
 
 def test_a_person_does_not_come_back_with_the_next_sync_import_or_lead(store: Store, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hunter_orchestration.dynamics.columns import COLUMNS
-from hunter_orchestration.dynamics.mapping import MappingError, load_mapping, parse_mapping, reload_mapping
+from hunter_orchestration.dynamics.mapping import MappingError, load_mapping, parse_mapping
 from hunter_orchestration_tests.dynamics.world import add_companies, world_in
 
 TEXT = files("hunter_orchestration.dynamics").joinpath("mapping.yaml").read_text(encoding="utf-8")
@@ -72,20 +72,6 @@ def test_what_is_no_yaml_or_stands_twice_is_named_too(tmp_path: Path) -> None:
 def test_a_table_left_out_is_named() -> None:
     with pytest.raises(MappingError, match="opportunity"):
         parse_mapping(TEXT[: TEXT.index("  opportunity:\n    match")], "m.yaml")
-
-
-def test_the_last_good_mapping_stays_while_the_file_is_broken(tmp_path: Path) -> None:
-    own = tmp_path / "mapping.yaml"
-    own.write_text(TEXT, encoding="utf-8")
-    good, problem = reload_mapping(own)
-    assert problem is None
-    own.write_text("version: [", encoding="utf-8")
-    kept, problem = reload_mapping(own)
-    assert kept == good
-    assert problem is not None
-    own.unlink()
-    with pytest.raises(MappingError):
-        reload_mapping(tmp_path / "other.yaml")
 
 
 def test_a_broken_mapping_stops_the_push_before_anything_is_asked(sqlite_store, sandbox, tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -175,11 +175,11 @@ FAULTS: tuple[Fault, ...] = (
           _in(_SCANS, "a_dead_resolver_fails_the_run_and_changes_nothing",
               "most_domains_failing_is_the_resolvers_fault")
           + _in(_CHAIN, "a_dead_resolver_fails_the_check_keeps_every_score_and_pushes_nothing")),
-    Fault(27, "A broken mapping or rules file.", "Refused with file, line and reason; the last good one stays.",
+    Fault(27, "A broken mapping or rules file.", "Refused with file, line and reason; every score and record stays.",
           _in(_CHAIN, "a_file_broken_between_two_runs_is_refused_with_its_line_and_nothing_moves")
           + _in("scoring/test_rules_and_engine.py", "a_broken_rules_file_names_file_line_and_reason")
           + _in("scoring/test_stage.py", "broken_rules_score_nothing_and_leave_every_score")
-          + _in(_MAPPING, "a_mistake_is_named_with_its_line", "the_last_good_mapping_stays_while_the_file_is_broken",
+          + _in(_MAPPING, "a_mistake_is_named_with_its_line",
                 "a_broken_mapping_stops_the_push_before_anything_is_asked")),
     Fault(28, "kill -9 during a migration.", "It can be started again, and nothing is lost.",
           _in(_DATABASE, "a_migration_killed_at_any_statement_can_be_started_again")),

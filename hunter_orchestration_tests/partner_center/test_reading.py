@@ -11,7 +11,7 @@ from hunter_orchestration.partner_center.client import PartnerCenterClient
 from hunter_orchestration.partner_center.ingestion import fetch
 from hunter_orchestration.partner_center.models import READER_VERSION
 from hunter_orchestration.partner_center.reading import read_referrals
-from hunter_orchestration.store import Store, quarantine, referrals
+from hunter_orchestration.store import Store, quarantine, referral_queries
 from hunter_orchestration.store.work import Window
 from hunter_orchestration_tests.partner_center.service import EPOCH, Service, referral
 from hunter_orchestration_tests.partner_center.syncing import names_of, rows_of, sync
@@ -52,7 +52,7 @@ def test_payloads_of_one_record_fetched_before_any_was_read_end_with_the_newest(
     (row,) = rows_of(store).values()
     assert row["status"] == "Closed"
     with store.read() as connection:
-        assert [entry["substatus"] for entry in referrals.history(connection, row["id"])] == [
+        assert [entry["substatus"] for entry in referral_queries.history(connection, row["id"])] == [
             "Pending",
             "Accepted",
             "Won",

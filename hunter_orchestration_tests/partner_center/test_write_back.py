@@ -17,7 +17,7 @@ from hunter_orchestration.partner_center.write_back import (
     allowed_actions,
 )
 from hunter_orchestration.settings import Settings
-from hunter_orchestration.store import Store, referrals
+from hunter_orchestration.store import Store, referral_queries
 from hunter_orchestration_tests.partner_center.service import Answer, Request, Service, referral, settings_for
 
 ID = referral(1)["id"]
@@ -39,14 +39,14 @@ def store(sqlite_store: Store, service: Service, client: PartnerCenterClient) ->
 
 def standing(store: Store) -> dict[str, Any]:
     with store.read() as connection:
-        row = referrals.one(connection, ID)
+        row = referral_queries.one(connection, ID)
     assert row is not None
     return dict(row)
 
 
 def noted(store: Store) -> list[tuple[str, str]]:
     with store.read() as connection:
-        return [(row["action"], row["state"]) for row in referrals.actions(connection, ID)]
+        return [(row["action"], row["state"]) for row in reversed(referral_queries.actions(connection, ID))]
 
 
 def patches(service: Service) -> list[Request]:
@@ -69,7 +69,7 @@ def test_accept_and_win_travel_and_show_here_at_once(
     assert noted(store) == [("accept", "done"), ("win", "done")]
     assert all("if-match" in request.headers for request in patches(service))
     with store.read() as connection:
-        assert [row["substatus"] for row in referrals.history(connection, ID)] == ["Pending", "Accepted", "Won"]
+        assert [row["substatus"] for row in referral_queries.history(connection, ID)] == ["Pending", "Accepted", "Won"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hunter_orchestration.scanning import extended, inputs_of, stage
 from hunter_orchestration.settings import Settings, load_settings
-from hunter_orchestration.store import Store, leads, scans
+from hunter_orchestration.store import Store, lead_details, leads, retention, scans
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.leads import leads as leads_table
 from hunter_orchestration.store.tables.scans import scan_changes
@@ -48,6 +48,13 @@ def company(store: Store, domain: str) -> dict[str, Any]:
         return dict(connection.execute(select(companies).where(companies.c.domain == domain)).mappings().one())
 
 
+def current_flags(store: Store, domain: str) -> list[bool]:
+    """Of the scans kept, newest first."""
+    query = select(scans_table.c.is_current).where(scans_table.c.domain == domain).order_by(scans_table.c.id.desc())
+    with store.read() as connection:
+        return list(connection.execute(query).scalars())
+
+
 def make_due(store: Store) -> None:
     past = utc_now() - timedelta(minutes=1)
     with store.write() as connection:
@@ -61,7 +68,7 @@ def test_what_is_due_is_scanned_stored_scheduled_and_passed_on(store: Store) -> 
         result = stage.run(store, settings_for(server))
     assert result.counts == {"picked": 2, "scanned": 2, "new": 2}
     with store.read() as connection:
-        row = scans.current(connection, "a.example")
+        row = lead_details.scan(connection, "a.example")
         shown = connection.execute(select(leads_table.c.domain, leads_table.c.provider)).all()
     assert row is not None
     assert (row["provider"], row["mx_state"], row["spf_state"], row["complete"]) == ("Google", "found", "valid", True)
@@ -96,8 +103,7 @@ def test_a_fresh_scan_is_not_repeated_unless_forced_or_in_a_window(store: Store)
         now = utc_now()
         window = Window(now - timedelta(days=1), now + timedelta(days=1))
         assert stage.run(store, settings, window=window).counts["scanned"] == 1
-    with store.read() as connection:
-        assert [row["is_current"] for row in scans.history(connection, "a.example")] == [True, False, False]
+    assert current_flags(store, "a.example") == [True, False, False]
 
 
 def test_superseded_scans_are_pruned_and_the_current_one_stays(store: Store) -> None:
@@ -105,10 +111,8 @@ def test_superseded_scans_are_pruned_and_the_current_one_stays(store: Store) -> 
     with serving(records={"a.example": GOOGLE}) as server:
         for _ in range(3):
             stage.run(store, settings_for(server), domains=["a.example"], force=True)
-    with store.write() as connection:
-        assert scans.prune(connection, utc_now() + timedelta(days=1), limit=1) == 1
-        assert scans.prune(connection, utc_now() + timedelta(days=1)) == 1
-        assert [row["is_current"] for row in scans.history(connection, "a.example")] == [True]
+    assert retention.prune(store, settings_for(server), utc_now() + timedelta(days=3650))["scans"] == 2
+    assert current_flags(store, "a.example") == [True]
 
 
 def test_a_change_is_kept_and_scoring_is_told_only_then(store: Store) -> None:
@@ -126,7 +130,7 @@ def test_a_change_is_kept_and_scoring_is_told_only_then(store: Store) -> None:
         assert stage.run(store, settings).counts["changed"] == 1
     assert company(store, "a.example")["score_due_at"] is not None
     with store.read() as connection:
-        changes = {row["kind"]: (row["old"], row["new"]) for row in scans.changes(connection, "a.example")}
+        changes = {row["kind"]: (row["old"], row["new"]) for row in lead_details.changes(connection, "a.example")}
     assert changes["provider"] == ("Google", "M365")
     assert changes["dmarc"] == ("absent", "reject")
     assert changes["mx"] == ("aspmx.l.google.com", "a-example.mail.protection.outlook.com")
@@ -142,8 +146,8 @@ def test_a_dead_resolver_fails_the_run_and_changes_nothing(store: Store) -> None
     with serving(everything=silence) as dead, pytest.raises(stage.DeadResolverError, match=r"2 of 2"):
         stage.run(store, settings_for(dead))
     assert company(store, "a.example") == before
+    assert len(current_flags(store, "a.example")) == 1
     with store.read() as connection:
-        assert len(scans.history(connection, "a.example")) == 1
         assert connection.execute(select(scan_changes)).all() == []
 
 
@@ -165,10 +169,10 @@ def test_a_scan_that_failed_does_not_push_out_a_complete_one(store: Store) -> No
         result = stage.run(store, settings)
     assert result.counts == {"picked": 2, "scanned": 1, "unchanged": 1, "kept": 1, "unknown": 1}
     with store.read() as connection:
-        row = scans.current(connection, "a.example")
+        row = lead_details.scan(connection, "a.example")
         assert row is not None
         assert row["provider"] == "Google"
-        assert len(scans.history(connection, "a.example")) == 2
+    assert len(current_flags(store, "a.example")) == 2
     assert company(store, "a.example")["scan_due_at"] < utc_now() + timedelta(hours=7)
     assert company(store, "a.example")["score_due_at"] is None
 
@@ -178,7 +182,7 @@ def test_a_domain_that_never_answered_is_kept_as_unknown_for_a_short_time(store:
     with serving(records={"b.example": MICROSOFT}, special={"a.example": rcode(2)}) as server:
         stage.run(store, settings_for(server))
     with store.read() as connection:
-        row = scans.current(connection, "a.example")
+        row = lead_details.scan(connection, "a.example")
     assert row is not None
     assert inputs_of(dict(row)) == {
         "provider": "Unknown",
@@ -333,8 +337,8 @@ def test_the_extended_set_is_stored_by_kind_and_a_tenant_counts_where_mail_agree
             scans.details_of(connection, ["a.example"])["a.example"],
             scans.details_of(connection, ["b.example"])["b.example"],
         )
-        row = scans.current(connection, "a.example")
-        changes = [change["new"] for change in scans.changes(connection, "a.example")]
+        row = lead_details.scan(connection, "a.example")
+        changes = [change["new"] for change in lead_details.changes(connection, "a.example")]
     assert (a["tenant"]["state"], a["tenant"]["facts"]["tenant_id"]) == ("found", TENANT)
     assert (a["tenant"]["facts"]["region"], a["tenant"]["facts"]["sign_in"]) == ("EU", "unknown")
     assert b["tenant"]["state"] == "absent"
@@ -384,12 +388,12 @@ def test_behind_a_gateway_a_tenant_is_the_second_tell_of_microsoft_365(store: St
         stage.run(store, settings, domains=["a.example", "b.example"], force=True, extended=True)
         with store.read() as connection:
             after = scans.currents(connection, ["a.example", "b.example"], findings=True)
-            (change,) = [row for row in scans.changes(connection, "a.example") if row["kind"] == "provider"]
+            (change,) = [row for row in lead_details.changes(connection, "a.example") if row["kind"] == "provider"]
             shown = dict(connection.execute(select(leads_table.c.domain, leads_table.c.provider)).tuples().all())
         stage.run(store, settings, domains=["a.example"], force=True)
         with store.read() as connection:
-            again = scans.current(connection, "a.example")
-            moves = [row for row in scans.changes(connection, "a.example") if row["kind"] == "provider"]
+            again = lead_details.scan(connection, "a.example")
+            moves = [row for row in lead_details.changes(connection, "a.example") if row["kind"] == "provider"]
     assert {row["provider"] for row in before.values()} == {"Unknown"}
     assert (after["a.example"]["provider"], after["b.example"]["provider"]) == ("M365", "Unknown")
     assert after["a.example"]["findings"]["provider_evidence"] == ["tenant", "txt"]
