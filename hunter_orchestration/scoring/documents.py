@@ -46,12 +46,18 @@ def read_document(
     try:
         checked = model.model_validate(document if isinstance(document, dict) else {})
     except ValidationError as error:
-        told = "; ".join(
-            f"{path}:{line_of(root, item['loc'])}: {'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise wrong(told, f"What is in force stays as it is. Mend the {called}.") from None
+        told = "; ".join(_mistake(path, root, item["loc"], item["msg"]) for item in error.errors())
+        raise wrong(f"{told}.", f"What is in force stays as it is. Mend the {called}.") from None
     return checked, hashlib.sha256(text.encode()).hexdigest()
+
+
+def _mistake(path: Path, root: yaml.Node | None, location: Sequence[int | str], message: str) -> str:
+    """File, line, place and reason. A check across the whole file names the place in its message."""
+    reason = message.removeprefix("Value error, ").removesuffix(".")
+    named, _, rest = reason.partition(": ")
+    if not location and rest:
+        location, reason = named.split("."), rest
+    return f"{path}:{line_of(root, location)}: {'.'.join(map(str, location)) or 'file'}: {reason}"
 
 
 def _parsed(text: str) -> tuple[Any, yaml.Node | None]:

@@ -132,10 +132,19 @@ def test_a_broken_rules_file_names_file_line_and_reason(tmp_path: Path, change: 
     assert f"{path}:" in str(refused.value)
 
 
-def test_the_line_of_a_mistake_is_right(tmp_path: Path) -> None:
-    path = _broken(tmp_path, "open_co_sell: 15", "open_co_sell: many")
-    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "open_co_sell: many" in text)
-    with pytest.raises(RulesError, match=f":{line}:"):
+@pytest.mark.parametrize(
+    ("change", "instead", "place", "told"),
+    [
+        ("open_co_sell: 15", "open_co_sell: many", "open_co_sell: many", r"points\.open_co_sell: Input should be"),
+        ("  - { segment: Skip }\n", "", "segments:", "segments: the last row must hold"),
+        ("    Zoho: 30\n", "", "points:", r"points: no points for Zoho\. What is in force"),
+        ("  no_mail: {", "  no_post: {", "reasons:", "reasons: no words for no_mail"),
+    ],
+)
+def test_the_line_of_a_mistake_is_right(tmp_path: Path, change: str, instead: str, place: str, told: str) -> None:
+    path = _broken(tmp_path, change, instead)
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if text.strip().startswith(place))
+    with pytest.raises(RulesError, match=rf"rules\.yaml:{line}: {told}"):
         read_rules(path)
 
 
