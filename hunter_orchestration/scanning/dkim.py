@@ -32,6 +32,7 @@ class Key:
 
 
 ABSENT = Key("absent")
+_PREFERRED: tuple[KeyState, ...] = ("usable", "revoked", "broken", "absent")
 
 
 def parse(text: str) -> Key:
@@ -112,14 +113,10 @@ def read(answer: Answer) -> Key:
     """The key a selector's TXT answer holds. An alias that leads nowhere is ``broken``."""
     if answer.state == "unknown":
         return Key("unknown", reason=answer.reason)
+    if answer.state == "absent":
+        return Key("broken", reason="the alias leads nowhere") if answer.cnames else ABSENT
     keys = [parse(raw[:_MOST_BYTES].decode("latin-1")) for raw in answer.records[:8]]
-    for state in ("usable", "revoked", "broken"):
-        for key in keys:
-            if key.state == state:
-                return key
-    if answer.state == "absent" and answer.cnames:
-        return Key("broken", reason="the alias leads nowhere")
-    return ABSENT
+    return min(keys, key=lambda key: _PREFERRED.index(key.state), default=ABSENT)
 
 
 def tenant_of(targets: Sequence[str]) -> str | None:

@@ -46,6 +46,8 @@ def read(answer: Answer) -> Finding:
     """The finding of a TXT answer of ``_dmarc``."""
     if answer.state == "unknown":
         return Finding("unknown", reason=answer.reason)
+    if answer.state == "absent":
+        return Finding("none")
     return parse(raw[:_MOST_BYTES].decode("utf-8", "replace") for raw in answer.records)
 
 

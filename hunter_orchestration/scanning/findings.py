@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hunter_orchestration.scanning.domain import Gathered
-from hunter_orchestration.scanning.wire import TYPE_NAMES, shown
+from hunter_orchestration.scanning.wire import AAAA, CNAME, NS, PTR, TYPE_NAMES, A, shown
 
 MOST_RECORDS = 40
 MOST_CHARACTERS = 2048
 _MOST_EVIDENCE_CHARACTERS = 24_000
+_PLAIN = frozenset((A, AAAA, NS, CNAME, PTR))
+"""Types whose records are texts already."""
 
 
 def told(gathered: Gathered, lookups: int, seconds: float) -> dict[str, Any]:
@@ -119,10 +121,11 @@ def _evidence(gathered: Gathered) -> list[dict[str, Any]]:
     left = _MOST_EVIDENCE_CHARACTERS
     for question, answer in gathered.asked:
         qtype = question.qtype
-        texts = [
-            record if isinstance(record, str) else shown(record, qtype) for record in answer.records[:MOST_RECORDS]
-        ]
-        if texts:
+        texts: list[str] = []
+        if answer.records:
+            texts = answer.records[:MOST_RECORDS]
+            if qtype not in _PLAIN:
+                texts = [shown(record, qtype) for record in texts]
             size = sum(map(len, texts))
             if size > MOST_CHARACTERS or size > left:
                 texts, size = _within(texts, left)
