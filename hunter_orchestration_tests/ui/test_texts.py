@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from hunter_orchestration.companies.admission import REASONS
+from hunter_orchestration.definitions import build_defs
 from hunter_orchestration.defs.jobs import CHAIN
 from hunter_orchestration.dynamics import fixes
 from hunter_orchestration.dynamics.mapping import load_mapping
 from hunter_orchestration.dynamics.stage import OUTCOMES
-from hunter_orchestration.settings import Settings
+from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.web.app import create_app
 
@@ -62,7 +63,8 @@ def test_every_code_a_reader_meets_has_words() -> None:
     known = _catalogue("en").keys()
     stages = ("*/stage.py", "partner_center/reading.py", "companies/imports.py", "scanning/extended.py")
     counted = _words(r'(?:result|self\.result)\.add\("(\w+)"', *stages, "dynamics/*.py")
-    jobs = _words(r'_job\(\s*"(\w+)"', "defs/jobs.py")
+    repository = build_defs(load_settings()).get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
     columns = {name for table in load_mapping(None).mapping.tables.values() for name in table.fields}
     codes = {
         *(f"count.{name}" for name in {*counted, *OUTCOMES}),
