@@ -5,7 +5,7 @@ Nothing is changed: no migration, no sign-in by a person, no write to Dynamics. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from typing import Annotated
 
@@ -23,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "home": machine.check_home,
     "database": machine.check_database,
     "ports": machine.check_ports,
+    "dagster.yaml": services.check_instance,
     "dagster": services.check_dagster,
     "clock": services.check_clock,
     "resolvers": services.check_resolvers,
@@ -34,10 +35,18 @@ CHECKS: dict[str, Check] = {
 """In the order in which they matter."""
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON line a check.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line a check.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="CHECK", help=f"One of {', '.join(CHECKS)}; may be repeated.")
+    ] = None,
+) -> None:
     """Check everything Hunter needs and say how to mend it. Exit status 1 when something stops it."""
+    chosen = only or list(CHECKS)
+    if unknown := [name for name in chosen if name not in CHECKS]:
+        raise typer.BadParameter(f"{', '.join(unknown)} is none of {', '.join(CHECKS)}.", param_hint="--only")
     findings = []
-    for finding in examine():
+    for finding in examine(chosen):
         findings.append(finding)
         if as_json:
             print_json(asdict(finding))
@@ -54,8 +63,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON line a
         raise typer.Exit(FAILED)
 
 
-def examine() -> Iterator[Finding]:
-    """All findings, in the order in which they matter."""
+def examine(chosen: Collection[str] = tuple(CHECKS)) -> Iterator[Finding]:
+    """The findings of these checks, in the order in which they matter."""
     yield machine.check_python()
     try:
         settings = load_settings()
@@ -64,7 +73,8 @@ def examine() -> Iterator[Finding]:
         return
     yield Finding("settings", "ok", "Every setting can be read.")
     for name, check in CHECKS.items():
-        yield from _looked(name, check, settings)
+        if name in chosen:
+            yield from _looked(name, check, settings)
 
 
 def _looked(name: str, check: Check, settings: Settings) -> Iterator[Finding]:

@@ -24,6 +24,23 @@ _HEALTH = """{ instance { daemonHealth { allDaemonStatuses { daemonType required
     __typename ... on PythonError { message } } } } } }"""
 
 
+def check_instance(settings: Settings) -> Iterator[Finding]:
+    """Dagster's instance settings and the database they name."""
+    folder = settings.home.absolute() / "dagster"
+    if not (folder / "dagster.yaml").exists():
+        told = "hunter up makes it. For the services of deploy/postgres, copy deploy/postgres/dagster.yaml there."
+        state: State = "warning" if folder.exists() else "ok"
+        yield Finding("dagster.yaml", state, f"There is none in {folder} yet.", told if folder.exists() else "")
+        return
+    from hunter_orchestration.defs.instance import troubles
+
+    found = list(troubles(folder))
+    for trouble in found:
+        yield Finding("dagster.yaml", "problem" if trouble.stops else "warning", trouble.sentence, trouble.fix)
+    if not found:
+        yield Finding("dagster.yaml", "ok", f"{folder / 'dagster.yaml'} can be used, and its database answers.")
+
+
 def check_dagster(settings: Settings) -> Iterator[Finding]:
     """Web server, daemon and code location, through the web server's own account of them."""
     import requests

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -98,7 +99,13 @@ def launch(settings: Settings) -> int:
 
 
 def settle_dagster(folder: Path) -> None:
-    """Write the instance settings of the embedded default, with what needs the folder's own path."""
+    """Write the instance settings of the embedded default, with what needs the folder's own path.
+
+    A file that names another storage is an operator's own, such as that of deploy/postgres, and stays as it is.
+    """
+    file = folder / "dagster.yaml"
+    if file.exists() and re.search(r"(?m)^storage:", file.read_text(encoding="utf-8", errors="replace")):
+        return
     text = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
     log = {
         "module": "hunter_orchestration.defs.event_log",
@@ -106,7 +113,7 @@ def settle_dagster(folder: Path) -> None:
         "config": {"base_dir": str(folder / "history" / "runs")},
     }
     # JSON is YAML, too.
-    folder.joinpath("dagster.yaml").write_bytes(text.encode() + b"\nevent_log_storage: " + orjson.dumps(log) + b"\n")
+    file.write_bytes(text.encode() + b"\nevent_log_storage: " + orjson.dumps(log) + b"\n")
 
 
 def _preparing(folder: Path) -> subprocess.Popen[bytes]:

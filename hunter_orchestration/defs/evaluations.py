@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import dagster as dg
-from sqlalchemy import and_, delete, func, select, update
 
 from hunter_orchestration.defs.dagster_internals import (
     AssetCheckExecutionRecordStatus,
@@ -29,16 +28,17 @@ def plan_once(instance: dg.DagsterInstance, run_id: str) -> None:
     checks = {entry.get_dagster_event().asset_check_planned_data.asset_check_key for entry in planned}
     with storage.index_connection() as connection:
         for check in checks:
-            days = and_(
+            days = (
                 Evaluations.c.asset_key == check.asset_key.to_string(),
                 Evaluations.c.check_name == check.name,
                 Evaluations.c.run_id == run_id,
                 Evaluations.c.partition.is_not(None),
                 Evaluations.c.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value,
             )
-            last = connection.execute(select(func.max(Evaluations.c.id)).where(days)).scalar()
-            connection.execute(delete(Evaluations).where(days, Evaluations.c.id != last))
-            connection.execute(update(Evaluations).where(Evaluations.c.id == last).values(partition=None))
+            newest = Evaluations.select().with_only_columns(Evaluations.c.id).where(*days)
+            last = connection.execute(newest.order_by(Evaluations.c.id.desc()).limit(1)).scalar()
+            connection.execute(Evaluations.delete().where(*days, Evaluations.c.id != last))
+            connection.execute(Evaluations.update().where(Evaluations.c.id == last).values(partition=None))
 
 
 def delete_evaluations(instance: dg.DagsterInstance, before: datetime) -> int:
@@ -46,14 +46,25 @@ def delete_evaluations(instance: dg.DagsterInstance, before: datetime) -> int:
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         return 0
-    newest = select(func.max(Evaluations.c.id)).group_by(Evaluations.c.asset_key, Evaluations.c.check_name)
+    with storage.index_connection() as connection:
+        named = Evaluations.select().with_only_columns(Evaluations.c.asset_key, Evaluations.c.check_name).distinct()
+        checks = [_key(asset, name) for asset, name in connection.execute(named)]
+    newest = [record.id for record in storage.get_latest_asset_check_execution_by_key(checks).values()]
     # Dagster keeps the moment in UTC, without saying so.
     moment = before.astimezone(UTC).replace(tzinfo=None)
-    old = select(Evaluations.c.id).where(Evaluations.c.create_timestamp < moment, Evaluations.c.id.not_in(newest))
+    old = Evaluations.select().with_only_columns(Evaluations.c.id)
+    old = old.where(Evaluations.c.create_timestamp < moment, Evaluations.c.id.not_in(newest)).limit(_BATCH)
     deleted = 0
     while True:
         with storage.index_connection() as connection:
-            rows = connection.execute(delete(Evaluations).where(Evaluations.c.id.in_(old.limit(_BATCH)))).rowcount
+            rows = connection.execute(Evaluations.delete().where(Evaluations.c.id.in_(old))).rowcount
         deleted += rows
         if rows < _BATCH:
             return deleted
+
+
+def _key(asset: str, name: str) -> dg.AssetCheckKey:
+    asset_key = dg.AssetKey.from_db_string(asset)
+    if asset_key is None:
+        raise ValueError(f"{asset!r} is no asset's key")
+    return dg.AssetCheckKey(asset_key, name)
