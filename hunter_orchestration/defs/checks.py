@@ -76,35 +76,28 @@ def at_most(
     name: str, asset: str, fact: str, most: float, description: str
 ) -> tuple[dg.AssetCheckSpec, Callable[[StageResult], dg.AssetCheckResult]]:
     """A fact that should not pass a figure; a warning, since a person has to act and nothing downstream is wrong."""
-    spec = dg.AssetCheckSpec(name, asset=asset, description=description)
-
-    def check(result: StageResult) -> dg.AssetCheckResult:
-        value = result.facts.get(fact)
-        shown: dict[str, float | str] = {"most": most, "found": "unknown" if value is None else value}
-        return dg.AssetCheckResult(
-            check_name=spec.name,
-            passed=value is None or value <= most,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata=shown,
-        )
-
-    return spec, check
+    return _bounded(name, asset, fact, {"most": most}, description, lambda value: value <= most)
 
 
 def at_least(
     name: str, asset: str, fact: str, least: float, description: str
 ) -> tuple[dg.AssetCheckSpec, Callable[[StageResult], dg.AssetCheckResult]]:
     """A fact that should not fall below a figure; a warning as ``at_most`` is."""
+    return _bounded(name, asset, fact, {"least": least}, description, lambda value: value >= least)
+
+
+def _bounded(
+    name: str, asset: str, fact: str, bound: dict[str, float], description: str, holds: Callable[[float], bool]
+) -> tuple[dg.AssetCheckSpec, Callable[[StageResult], dg.AssetCheckResult]]:
     spec = dg.AssetCheckSpec(name, asset=asset, description=description)
 
     def check(result: StageResult) -> dg.AssetCheckResult:
         value = result.facts.get(fact)
-        shown: dict[str, float | str] = {"least": least, "found": "unknown" if value is None else value}
         return dg.AssetCheckResult(
             check_name=spec.name,
-            passed=value is None or value >= least,
+            passed=value is None or holds(value),
             severity=dg.AssetCheckSeverity.WARN,
-            metadata=shown,
+            metadata={**bound, "found": "unknown" if value is None else value},
         )
 
     return spec, check

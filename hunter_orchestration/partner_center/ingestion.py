@@ -65,15 +65,12 @@ class SyncDecision:
     """Whether to start a run, and why.
 
     ``first_day`` and ``last_day`` are the partitions it covers; ``first_day`` is ``None`` for "from the beginning".
-    ``run_key`` names what was seen, so that the same sight never starts two runs.
     """
 
     run: bool
     reason: str
     first_day: date | None = None
     last_day: date | None = None
-    newest: datetime | None = None
-    run_key: str = ""
 
 
 def decide(
@@ -96,21 +93,16 @@ def decide(
     first = day_of(watermark - overlap) if watermark else None
     if newest is None:
         if watermark is not None:
-            return SyncDecision(
-                True, "Partner Center returned no referral at all.", first, today, None, f"empty:{today}"
-            )
+            return SyncDecision(True, "Partner Center returned no referral at all.", first, today)
         if unread:
-            return SyncDecision(
-                True, "Fetched payloads wait to be read.", None, today, None, f"unread:{now:%Y%m%dT%H%M}"
-            )
+            return SyncDecision(True, "Fetched payloads wait to be read.", None, today)
         return SyncDecision(False, "Partner Center holds no referrals yet.")
-    referral_id, stamp = newest
     if not newest_is_stored:
         reason = f"Changes since {watermark:%Y-%m-%d %H:%M:%S} UTC." if watermark else "First sync."
-        return SyncDecision(True, reason, first, today, stamp, f"{referral_id}:{stamp.isoformat()}")
+        return SyncDecision(True, reason, first, today)
     if unread:
-        return SyncDecision(True, "Fetched payloads wait to be read.", first, today, stamp, f"unread:{now:%Y%m%dT%H%M}")
-    return SyncDecision(False, f"Nothing changed since {stamp:%Y-%m-%d %H:%M:%S} UTC.", newest=stamp)
+        return SyncDecision(True, "Fetched payloads wait to be read.", first, today)
+    return SyncDecision(False, f"Nothing changed since {newest[1]:%Y-%m-%d %H:%M:%S} UTC.")
 
 
 def changed_since_watermark(

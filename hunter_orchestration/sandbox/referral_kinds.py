@@ -74,6 +74,5 @@ KIND_NUMBER = {kind.name: number for number, kind in enumerate(KINDS)}
 _BOUNDS = tuple(accumulate(kind.weight for kind in KINDS))
 DRAW = tuple(next(n for n, bound in enumerate(_BOUNDS) if roll < bound) for roll in range(_BOUNDS[-1]))
 """Kind numbers, each as often as its weight: index with a random number modulo the length."""
-MARKETPLACE = frozenset(n for n, kind in enumerate(KINDS) if kind.category == "marketplace")
 LIVE = tuple(number for number in DRAW if STATES[KINDS[number].state][0] != "Closed")
 """The same for referrals that come into being now: none of them is closed at birth."""

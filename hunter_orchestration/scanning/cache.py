@@ -20,7 +20,6 @@ class AnswerCache:
 
     def __init__(self, most: int = 4096) -> None:
         self.most = most
-        self.hits = 0
         self._kept: OrderedDict[tuple[str, int], tuple[float, Answer]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -34,7 +33,6 @@ class AnswerCache:
         if kept[0] < now:
             del self._kept[key]
             return None
-        self.hits += 1
         self._kept.move_to_end(key)
         return kept[1]
 

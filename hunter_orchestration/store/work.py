@@ -34,7 +34,7 @@ class Window:
 class StageResult:
     """What a stage did.
 
-    ``counts`` are rows by outcome; ``fetched`` (or ``picked``) equals the sum of the outcomes named in ``balanced``.
+    ``counts`` are rows by outcome; ``fetched`` (or ``picked``) equals the sum of the others that account for it.
     ``sample`` holds a few rows worth showing, without personal data. ``facts`` are other figures for the metadata.
     """
 

@@ -26,7 +26,7 @@ def encode(of: object, place: tuple[Any, ...], direction: str = "n") -> str:
         place: sorted value, then what breaks ties.
         direction: ``n`` for the page after the place, ``p`` for the one before.
     """
-    raw = orjson.dumps([_identity(of), direction, [_plain(value) for value in place]])
+    raw = orjson.dumps([fingerprint(of), direction, [_plain(value) for value in place]])
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
@@ -45,11 +45,11 @@ def decode(cursor: str, of: object, *kinds: type | UnionType) -> tuple[str, tupl
     if len(cursor) > _LONGEST:
         raise stale
     try:
-        identity, direction, place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        listed, direction, place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         values = tuple(_typed(value) for value in place)
     except (ValueError, TypeError, binascii.Error, ArithmeticError):
         raise stale from None
-    if identity != _identity(of) or direction not in ("n", "p") or len(values) != len(kinds):
+    if listed != fingerprint(of) or direction not in ("n", "p") or len(values) != len(kinds):
         raise stale
     if not all(
         isinstance(value, kind) and not isinstance(value, bool) for value, kind in zip(values, kinds, strict=True)
@@ -58,12 +58,8 @@ def decode(cursor: str, of: object, *kinds: type | UnionType) -> tuple[str, tupl
     return direction, values
 
 
-def identity(of: object) -> str:
+def fingerprint(of: object) -> str:
     """A short name of a list."""
-    return _identity(of)
-
-
-def _identity(of: object) -> str:
     encoded = orjson.dumps(of, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     return hashlib.sha256(encoded).hexdigest()[:12]
 

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from hunter_orchestration.scanning import extended, inputs_of, stage
+from hunter_orchestration.scanning import extended, stage
+from hunter_orchestration.scanning.findings import inputs_of
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store, lead_details, leads, retention, scans
 from hunter_orchestration.store.tables.companies import companies

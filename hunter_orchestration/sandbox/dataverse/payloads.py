@@ -112,15 +112,6 @@ _CHECKS: dict[str, Callable[[Table, Column, Any], Any]] = {
 }
 
 
-def check_value(table: Table, column: Column, value: Any) -> Any:
-    """The value as it is stored.
-
-    Raises:
-        RefusedError: wrong type, too long, out of range, or not an option.
-    """
-    return _CHECKS[column.type](table, column, value)
-
-
 class Payloads:
     """Reads bodies into stored values.
 

@@ -113,7 +113,7 @@ class Table:
 
     def changed(self) -> None:
         """Forget what was derived from the columns."""
-        for name in ("by_property", "navigation", "selectable"):
+        for name in ("by_property", "navigation"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -129,10 +129,6 @@ class Table:
             for column in self.columns.values()
             for name, targets in column.binds.items()
         }
-
-    @cached_property
-    def selectable(self) -> tuple[str, ...]:
-        return tuple(self.by_property)
 
     @cached_property
     def has_state(self) -> bool:

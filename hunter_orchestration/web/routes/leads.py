@@ -71,7 +71,7 @@ def list_leads(
     with hunter.read() as connection:
         version = page_figures.data_version(connection)
         clock = now.strftime("%Y%m%d%H%M") if query.moves else ""
-        etag = f'W/"{cursors.identity([identity, query.limit, query.cursor, version, clock])}"'
+        etag = f'W/"{cursors.fingerprint([identity, query.limit, query.cursor, version, clock])}"'
         if if_none_match == etag:
             return Response(status_code=304, headers={"ETag": etag})
         after = before = None
