@@ -238,7 +238,7 @@ def test_a_cursor_of_another_list_is_refused(client_for: ClientFactory, sqlite_s
 @pytest.mark.parametrize("sort", ["name", "score", "deal_value", "first_seen_at", "country"])
 @pytest.mark.parametrize("value", ["x", 10**30, {"t": "x"}, {"d": "NaN"}, [1], True, {"t": "2026-01-01T00:00:00"}])
 def test_a_forged_cursor_is_refused(client: Any, sort: str, value: Any) -> None:
-    identity = cursors.identity([{}, sort, "asc"])
+    identity = cursors.fingerprint([{}, sort, "asc"])
     forged = base64.urlsafe_b64encode(json.dumps([identity, "n", [value, 1, "a"]]).encode()).decode().rstrip("=")
     answer = client.get("/api/v1/leads", params={"sort": sort, "cursor": forged})
     assert answer.status_code == (200 if sort in ("name", "country") and value == "x" else 400)
