@@ -19,7 +19,6 @@ from hunter_orchestration.scanning.tasks import Question
 from hunter_orchestration.scanning.wire import MX, NS, PTR, TXT, A, Answer
 
 MOST_SELECTORS = 28
-_WILDCARD_SUSPECT = 3
 _SPF_ROUNDS = 11
 _M365 = "Microsoft 365"
 _SENDING = ("SendGrid", "Mailgun", "Amazon")
@@ -30,7 +29,8 @@ class Gathered:
     """Everything the lookups of one domain gave, ready to be told.
 
     ``asked`` holds every question with its answer, in order; ``failed`` the core ones that stayed unknown;
-    ``selected`` the DKIM selectors under which there is text.
+    ``selected`` the DKIM selectors under which there is text; ``made_up`` the text a wildcard gives them all, None
+    without a wildcard and when it gives each another.
     """
 
     domain: str
@@ -44,6 +44,7 @@ class Gathered:
     selected: list[tuple[str, Answer]] = field(default_factory=list)
     dkim_absent: bool = False
     wildcard: bool = False
+    made_up: bytes | None = None
     tenant_name: str | None = None
     tells: Tells = field(default_factory=Tells)
     holder: Holder = field(default_factory=lambda: Holder("Unknown", certain=False))
@@ -159,15 +160,19 @@ def _policies(
                 hosts[name, qtype] = answer
         _read_keys(found, selectors, answers[len(asked) :], table)
         rounds += 1
-        selectors = _more_selectors(found, table) if selectors and rounds == 1 else []
+        if selectors and rounds == 1:
+            yield from _wildcard(found)
+            selectors = _more_selectors(found, keys_answer, table)
+        else:
+            selectors = []
         if needed:
             finding, needed = spf.evaluate(found.domain, txt, included, hosts)
         if rounds > _SPF_ROUNDS and needed:
             finding.state, finding.reason = "unknown", "gave_up"
             break
     found.spf = finding
-    if len(found.selected) >= _WILDCARD_SUSPECT:
-        yield from _wildcard(found)
+    if found.wildcard:
+        _leave_aside(found)
 
 
 def _spf_tells(found: Gathered, finding: spf.Finding, table: ProviderTable) -> None:
@@ -184,11 +189,8 @@ def _spf_tells(found: Gathered, finding: spf.Finding, table: ProviderTable) -> N
 
 
 def _first_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable) -> list[str]:
-    """Which selectors are likely: the common ones and those of the services the domain shows.
-
-    None under a ``_domainkey`` that doesn't exist, nor under one made up by a wildcard: had it children, the wildcard
-    would not apply to it (RFC 4592 section 2.2.1).
-    """
+    """Which selectors are likely: the common ones and those of the services the domain shows. None under a
+    ``_domainkey`` that doesn't exist."""
     if keys_answer.state == "absent" and keys_answer.reason == "nxdomain" and not keys_answer.cnames:
         found.dkim_absent = True
         return []
@@ -209,8 +211,14 @@ def _selectors_of(found: Gathered, table: ProviderTable, kinds: tuple[str, ...])
     return chosen
 
 
-def _more_selectors(found: Gathered, table: ProviderTable) -> list[str]:
-    """The rest of the list, while no record explains why ``_domainkey`` exists."""
+def _more_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable) -> list[str]:
+    """The rest of the list, while no record explains why ``_domainkey`` exists.
+
+    A wildcard explains it when it made up ``_domainkey`` too: had that children, it would not apply to it (RFC 4592
+    section 2.2.1).
+    """
+    if found.wildcard and (found.made_up is None or found.made_up == _text(keys_answer)):
+        return []
     if any(key.state in ("usable", "revoked", "broken") for key in found.keys.values()):
         return []
     shown: dict[str, None] = {}
@@ -238,23 +246,30 @@ def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], tab
 
 
 def _wildcard(found: Gathered) -> _Sub:
-    """Several selectors with one and the same text smell of a wildcard, and so does a text wherever one was looked for:
-    try a name that can't exist. If it answers alike, or each time anew, what it made up is no key."""
-    texts = [(selector, _text(answer)) for selector, answer in found.selected]
-    counts = Counter(text for _, text in texts)
-    suspects = {text for text, count in counts.items() if count >= _WILDCARD_SUSPECT}
-    everywhere = len(texts) == len(found.keys)
+    """Selectors with one and the same text smell of a wildcard, and so does a text under every selector: try a name
+    that can't exist. If it answers alike, or each time anew, what it made up is no key."""
+    counts = Counter(_text(answer) for _, answer in found.selected)
+    suspects = {text for text, count in counts.items() if count > 1}
+    everywhere = len(found.selected) == len(found.keys)
     if not suspects and not everywhere:
         return
     label = "hunter-" + hashlib.sha256(found.domain.encode()).hexdigest()[:12]
     answer = (yield from _ask(found, [Question(f"{label}._domainkey.{found.domain}", TXT)], core=False))[0]
-    made_up = _text(answer)
-    anew = everywhere and made_up not in counts
-    if answer.state != "found" or not (anew or made_up in suspects):
+    if answer.state != "found":
+        return
+    text = _text(answer)
+    if text in suspects:
+        found.made_up = text
+    elif text in counts or not everywhere:
         return
     found.wildcard = True
-    for selector, text in texts:
-        if anew or text == made_up:
+    _leave_aside(found)
+
+
+def _leave_aside(found: Gathered) -> None:
+    """What the wildcard made up is no key."""
+    for selector, answer in found.selected:
+        if found.made_up is None or _text(answer) == found.made_up:
             found.keys[selector] = dkim.ABSENT
 
 
@@ -367,11 +382,9 @@ def _own_servers(
         own.certain = False
         return own
     site = set(found.a.records) if found.a is not None else set()
-    if found.dns_host is not None:
-        if site & set(address.records):
-            evidence = [f"ns {found.dns_host}", f"mx {host} is the web server"]
-            return Holder("Hosting", found.dns_host, None, found.dns_host, evidence)
-        return own
+    if found.dns_host is not None and site & set(address.records):
+        evidence = [f"ns {found.dns_host}", f"mx {host} is the web server"]
+        return Holder("Hosting", found.dns_host, None, found.dns_host, evidence)
     reverse = ".".join(reversed(address.records[0].split("."))) + ".in-addr.arpa"
     answer = (yield from _ask(found, [Question(reverse, PTR, shared=True, tries=2)], core=False))[0]
     for name in answer.records:

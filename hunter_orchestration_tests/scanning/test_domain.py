@@ -99,6 +99,8 @@ def test_own_mx_with_a_hosters_spf_reverse_name_or_shared_server_is_hosting() ->
     apart = {"firma.example": [*own, "NS tr.dnsenable.com."], "mail.firma.example": ["A 192.0.2.99"]}
     alone = scan(apart)
     assert (alone["provider"], alone["hoster"], alone["dns_host"]) == ("Local", None, "İsimtescil")
+    pointed = scan({**apart, "99.2.0.192.in-addr.arpa": ["PTR web9.guzel.net.tr."]})
+    assert (pointed["provider"], pointed["hoster"], pointed["dns_host"]) == ("Hosting", "Güzel Hosting", "İsimtescil")
 
 
 def test_an_mx_that_is_an_alias_is_known_by_whom_it_leads_to() -> None:
@@ -189,6 +191,20 @@ def test_a_lying_wildcard_makes_no_key(owner: str, junk: str) -> None:
     found = scan({"firma.example": [OUTLOOK], owner: [junk]})
     assert (found["dkim"], found["dkim_state"]) == ({}, "absent")
     assert found["dmarc"]["state"] == "none"
+
+
+def test_a_wildcard_over_the_whole_domain_spares_the_rest_of_the_selectors() -> None:
+    found = scan({"firma.example": [OUTLOOK], "*.firma.example": [KEY]})
+    assert (found["dkim_state"], found["wildcard"]) == ("absent", True)
+    assert found["lookups"] < 15
+
+
+def test_keys_beside_a_wildcard_below_domainkey_are_found() -> None:
+    records = {"firma.example": [OUTLOOK], "*._domainkey.firma.example": [KEY]}
+    for selector in ("selector1", "zmail"):
+        key = KEY.replace("MIGf", "MIIB")
+        found = scan({**records, f"{selector}._domainkey.firma.example": [key]})
+        assert (found["dkim"], found["wildcard"]) == ({selector: "usable"}, True)
 
 
 def test_keys_made_up_anew_for_every_name_are_no_keys() -> None:
