@@ -351,7 +351,7 @@ def _facts(world: World, row: int) -> dict[str, Any]:
         "updatedDateTime": document.get("updatedDateTime"),
         "expirationDateTime": document.get("expirationDateTime"),
         "company": (document.get("customerProfile") or {}).get("name"),
-        "company_domain": world.company(world.company_of(row)).domain,
+        "company_domain": world.company(world.table.company_of[row]).domain,
         "expected_domain": world.expected_domain(row),
     }
 

@@ -282,14 +282,15 @@ class PartnerCenter:
         low = chosen.updated_from << 32 if chosen.updated_from is not None else None
         high = (chosen.updated_to << 32) | _MASK if chosen.updated_to is not None else None
         if chosen.engagement is not None:
-            stamp_of = self.world.updated if by_updated else self.world.created
-            index = sorted(stamp_of(row) << 32 | row for row in self.world.engagement(chosen.engagement))
+            stamps = self.world.table.updated if by_updated else self.world.table.created
+            index = sorted(stamps[row] << 32 | row for row in self.world.engagement(chosen.engagement))
         elif not by_updated and (low is not None or high is not None):
             index = sorted(
-                self.world.created(k & _MASK) << 32 | k & _MASK for k in _between(self.world.by_updated, low, high)
+                self.world.table.created[k & _MASK] << 32 | k & _MASK
+                for k in _between(self.world.table.by_updated, low, high)
             )
         else:
-            index = self.world.by_updated if by_updated else self.world.by_created
+            index = self.world.table.by_updated if by_updated else self.world.table.by_created
         start, stop = 0, len(index)
         if by_updated:
             start = bisect_left(index, low) if low is not None else 0
@@ -308,9 +309,9 @@ class PartnerCenter:
     def _passes(self, row: int, chosen: Filter, admin: bool) -> bool:
         if not self._visible(row, admin):
             return False
-        if chosen.updated_from is not None and self.world.updated(row) < chosen.updated_from:
+        if chosen.updated_from is not None and self.world.table.updated[row] < chosen.updated_from:
             return False
-        if chosen.updated_to is not None and self.world.updated(row) > chosen.updated_to:
+        if chosen.updated_to is not None and self.world.table.updated[row] > chosen.updated_to:
             return False
         return chosen.test is None or chosen.test(self._reader(row))
 
@@ -357,7 +358,7 @@ class PartnerCenter:
     def _move_rows(self, count: int, served: list[int]) -> None:
         """Change some rows that were not served yet and some that were, as their owners would between two pages."""
         done = set(served)
-        behind = [key & _MASK for key in self.world.by_updated if (key & _MASK) not in done][:count]
+        behind = [key & _MASK for key in self.world.table.by_updated if (key & _MASK) not in done][:count]
         for row in behind + served[: max(1, count // 2)]:
             document = self.world.document(row)
             document["statusReason"] = "Sayfalar arasında değişti."

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import heapq
 import random
-import struct
-from array import array
-from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ import orjson
 
 from hunter_orchestration.sandbox.changes import advance_state, merge
 from hunter_orchestration.sandbox.clock import TICKS_PER_SECOND, Clock, stamp
+from hunter_orchestration.sandbox.guids import Guids
 from hunter_orchestration.sandbox.journal import Entry, Journal
 from hunter_orchestration.sandbox.names import Companies, Company, company, domain_of, mix
 from hunter_orchestration.sandbox.referral_kinds import DRAW, KIND_NUMBER, KINDS, LIVE, NEW_STATES, STATE_NUMBER, STATES
@@ -35,13 +32,12 @@ from hunter_orchestration.sandbox.referral_payloads import (
     payload,
     user_sees,
 )
+from hunter_orchestration.sandbox.referral_table import ReferralTable
 from hunter_orchestration.sandbox.stamps import parse_stamp
 
-SPREAD = 60 * DAY
+_SPREAD = 60 * DAY
 """Referrals are spread over so long a time before the reference time."""
 _CACHED = 4_000
-_ROW_BITS = 32
-_ROW_MASK = (1 << _ROW_BITS) - 1
 GIVEN = 255
 """Kind number of a referral that was posted or given whole."""
 _OUT = KIND_NUMBER["cosell_out_active"]
@@ -76,8 +72,9 @@ class World:
         self.reference = now // TICKS_PER_SECOND * TICKS_PER_SECOND
         self.companies = Companies(seed)
         self._salt = mix(seed ^ 0x5EED)
-        self.tenant = self._guid("tenant", 0)
-        self.setting = Setting(self._guid("organization", 0), str(1_000_000 + seed % 900_000), base)
+        self._guids = Guids(self._salt)
+        self.tenant = self._guids.of("tenant", 0)
+        self.setting = Setting(self._guids.of("organization", 0), str(1_000_000 + seed % 900_000), base)
         self._at_start = companies
         self._journal: Journal | None = None
         self._watchers: list[Callable[[int, bool], None]] = []
@@ -91,12 +88,7 @@ class World:
         """Make the world as it is at the start; what was changed or added since is gone, from the journal, too."""
         self.companies.size = self._at_start
         self._domains: dict[str, int] = {}
-        self._company_of = array("I")
-        self._kind = bytearray()
-        self._state = bytearray()
-        self._created = array("q")
-        self._updated = array("q")
-        self._head = array("I")
+        self.table = ReferralTable()
         self._written: dict[int, bytes] = {}
         self._engagements: dict[str, list[int]] = {}
         self._cache: OrderedDict[int, bytes] = OrderedDict()
@@ -106,28 +98,10 @@ class World:
         for index in range(self._at_start):
             self._domains[domain_of(self.seed, index)] = index
             self._seed_referrals(index)
-        self.by_updated = sorted(self._updated[row] << _ROW_BITS | row for row in range(len(self._kind)))
-        """Sorted keys ``ticks << 32 | row``; the same for ``by_created``."""
-        self.by_created = sorted(self._created[row] << _ROW_BITS | row for row in range(len(self._kind)))
+        self.table.sort()
         heapq.heapify(self._expiries)
 
     # ---- generation
-
-    def _guid(self, space: str, number: int) -> str:
-        """A GUID that hides ``number`` so that it can be found again without a table."""
-        salt = blake2b(f"{self._salt}:{space}".encode(), digest_size=8).digest()
-        head = (number * 0x9E3779B1 + int.from_bytes(salt[:4], "big")) & 0xFFFFFFFF
-        rest = blake2b(struct.pack(">I", number), digest_size=12, key=salt).hexdigest()
-        return f"{head:08x}-{rest[:4]}-4{rest[5:8]}-{'89ab'[int(rest[8], 16) & 3]}{rest[9:12]}-{rest[12:24]}"
-
-    def _number_of(self, space: str, guid: str) -> int | None:
-        salt = blake2b(f"{self._salt}:{space}".encode(), digest_size=8).digest()
-        try:
-            head = int(guid[:8], 16)
-        except ValueError:
-            return None
-        number = ((head - int.from_bytes(salt[:4], "big")) * pow(0x9E3779B1, -1, 1 << 32)) & 0xFFFFFFFF
-        return number if self._guid(space, number) == guid.lower() else None
 
     def _row_hash(self, row: int) -> int:
         return mix(self._salt ^ (row + 1))
@@ -139,17 +113,17 @@ class World:
             self._seed_referral(index, DRAW[(roll >> 32) % len(DRAW)])
 
     def _seed_referral(self, index: int, kind: int) -> None:
-        hashed = self._row_hash(len(self._kind))
+        hashed = self._row_hash(len(self.table))
         share, later = (hashed & 0xFFFF) / 0x10000, (hashed >> 16 & 0xFFFF) / 0x10000
         state = KINDS[kind].state
         if state in NEW_STATES:
             age = int(share * (13.9 * DAY)) + DAY // 96
             updated = age - int(later * min(age, DAY // 4))
         elif STATES[state][1] == "Expired":
-            age = ANSWER_WITHIN + int(share * (SPREAD - ANSWER_WITHIN))
+            age = ANSWER_WITHIN + int(share * (_SPREAD - ANSWER_WITHIN))
             updated = age - ANSWER_WITHIN
         else:
-            age = int((0.02 + 0.98 * share) * SPREAD)
+            age = int((0.02 + 0.98 * share) * _SPREAD)
             updated = int(age * later)
         # A tenth of the stamps are whole seconds, which the service writes without a fraction.
         unit = TICKS_PER_SECOND if hashed >> 40 & 15 == 0 else 1
@@ -166,13 +140,7 @@ class World:
             )
 
     def _append(self, index: int, kind: int, state: int, created: int, updated: int, head: int | None = None) -> int:
-        row = len(self._kind)
-        self._company_of.append(index)
-        self._kind.append(kind)
-        self._state.append(state)
-        self._created.append(created)
-        self._updated.append(max(created, updated))
-        self._head.append(row if head is None else head)
+        row = self.table.append(index, kind, state, created, updated, head)
         if state in NEW_STATES:
             self._expiries.append((created + ANSWER_WITHIN, row))
         return row
@@ -200,54 +168,45 @@ class World:
 
     def expected_domain(self, row: int) -> str | None:
         """The company domain that a generated referral's own data gives, None when it gives none."""
-        if self._kind[row] == GIVEN:
+        if self.table.kind[row] == GIVEN:
             return None
-        one = self.company(self._company_of[row])
-        if KINDS[self._kind[row]].name == "sparse_new" or no_usable_domain(one):
+        one = self.company(self.table.company_of[row])
+        if KINDS[self.table.kind[row]].name == "sparse_new" or no_usable_domain(one):
             return None
         return one.domain
 
     # ---- reading referrals
 
     def __len__(self) -> int:
-        return len(self._kind)
+        return len(self.table)
 
     def row_of(self, referral_id: str) -> int | None:
-        row = self._number_of("referral", referral_id)
-        return row if row is not None and row < len(self._kind) else None
+        row = self._guids.number("referral", referral_id)
+        return row if row is not None and row < len(self.table) else None
 
     def id_of(self, row: int) -> str:
-        return self._guid("referral", row)
+        return self._guids.of("referral", row)
 
     def kind_of(self, row: int) -> str:
         """The name of the kind a referral was generated as; ``given`` when it was not."""
-        return "given" if self._kind[row] == GIVEN else KINDS[self._kind[row]].name
+        return "given" if self.table.kind[row] == GIVEN else KINDS[self.table.kind[row]].name
 
     def state_of(self, row: int) -> tuple[str, str]:
-        return STATES[self._state[row]]
+        return STATES[self.table.state[row]]
 
     def is_marketplace(self, row: int) -> bool:
-        return self._kind[row] != GIVEN and KINDS[self._kind[row]].category == "marketplace"
-
-    def updated(self, row: int) -> int:
-        return self._updated[row]
-
-    def created(self, row: int) -> int:
-        return self._created[row]
-
-    def company_of(self, row: int) -> int:
-        return self._company_of[row]
+        return self.table.kind[row] != GIVEN and KINDS[self.table.kind[row]].category == "marketplace"
 
     def etag_of(self, row: int) -> str:
         """The ETag, quotes included; new with every write."""
-        return f'"{row:08x}-0000-0100-0000-{self._updated[row] & 0xFFFFFFFFFFFF:012x}"'
+        return f'"{row:08x}-0000-0100-0000-{self.table.updated[row] & 0xFFFFFFFFFFFF:012x}"'
 
     def engagement(self, engagement_id: str) -> list[int]:
         """Rows of one engagement."""
         rows = list(self._engagements.get(engagement_id.lower(), ()))
-        head = self._number_of("engagement", engagement_id)
-        if head is not None and head < len(self._kind):
-            rows += [row for row in (head, head + 1) if row < len(self._kind) and self._head[row] == head]
+        head = self._guids.number("engagement", engagement_id)
+        if head is not None and head < len(self.table):
+            rows += [row for row in (head, head + 1) if row < len(self.table) and self.table.head[row] == head]
         return sorted(set(rows))
 
     def encoded(self, row: int) -> bytes:
@@ -273,14 +232,14 @@ class World:
     def quick_field(self, row: int, path: str) -> Any:
         """A stamp, or ``status``, ``type``, ... of a referral without its payload; None if that is needed."""
         if path in ("createdDateTime", "updatedDateTime"):
-            return stamp(self._created[row] if path == "createdDateTime" else self._updated[row])
+            return stamp(self.table.created[row] if path == "createdDateTime" else self.table.updated[row])
         if row in self._written:
             return None
-        kind = KINDS[self._kind[row]]
+        kind = KINDS[self.table.kind[row]]
         if path == "status":
-            return STATES[self._state[row]][0]
+            return self.state_of(row)[0]
         if path == "substatus":
-            return STATES[self._state[row]][1]
+            return self.state_of(row)[1]
         if path in ("type", "qualification"):
             return getattr(kind, path)
         return None
@@ -288,7 +247,7 @@ class World:
     def seen_by_user(self, row: int) -> bool:
         """Whether the referral's team names the Referrals User."""
         if row not in self._written:
-            return user_sees(self._row_hash(row)) and KINDS[self._kind[row]].name != "sparse_new"
+            return user_sees(self._row_hash(row)) and KINDS[self.table.kind[row]].name != "sparse_new"
         team = self.document(row).get("team") or []
         return any(isinstance(m, dict) and str(m.get("email") or "").lower() == OWN_MAIL for m in team)
 
@@ -296,21 +255,21 @@ class World:
         facts = Row(
             number=row,
             id=self.id_of(row),
-            engagement_id=self._guid("engagement", self._head[row]),
+            engagement_id=self._guids.of("engagement", self.table.head[row]),
             etag=self.etag_of(row),
-            kind=self._kind[row],
-            created=self._created[row],
-            updated=self._updated[row],
+            kind=self.table.kind[row],
+            created=self.table.created[row],
+            updated=self.table.updated[row],
             hash=self._row_hash(row),
         )
-        return payload(self.company(self._company_of[row]), facts, self.setting)
+        return payload(self.company(self.table.company_of[row]), facts, self.setting)
 
     # ---- writing referrals
 
     def write(self, row: int, document: dict[str, Any], when: int | None = None) -> dict[str, Any]:
         """Store a changed referral under a new stamp and ETag; the document as stored comes back."""
         now = self.clock.ticks() if when is None else when
-        self._move(row, now)
+        self.table.touch(row, now)
         document["updatedDateTime"] = stamp(now)
         document["eTag"] = self.etag_of(row)
         self._keep(row, document)
@@ -325,29 +284,22 @@ class World:
         for watcher in self._watchers:
             watcher(row, created)
 
-    def _move(self, row: int, now: int) -> None:
-        old = self._updated[row] << _ROW_BITS | row
-        place = bisect_left(self.by_updated, old)
-        del self.by_updated[place]
-        self._updated[row] = now
-        insort(self.by_updated, now << _ROW_BITS | row)
-
     def _keep(self, row: int, document: dict[str, Any]) -> None:
         state = (str(document.get("status")), str(document.get("substatus")))
-        self._state[row] = STATE_NUMBER.get(state, self._state[row])
+        self.table.state[row] = STATE_NUMBER.get(state, self.table.state[row])
         self._written[row] = orjson.dumps(document)
         self._cache.pop(row, None)
-        if self._state[row] in NEW_STATES:
-            expiry = parse_stamp(document.get("expirationDateTime")) or self._created[row] + ANSWER_WITHIN
+        if self.table.state[row] in NEW_STATES:
+            expiry = parse_stamp(document.get("expirationDateTime")) or self.table.created[row] + ANSWER_WITHIN
             heapq.heappush(self._expiries, (expiry, row))
         if self._journal is not None:
             self._journal.write(
                 {
                     "row": row,
-                    "kind": self._kind[row],
-                    "company": self._company_of[row],
-                    "updated": self._updated[row],
-                    "created": self._created[row],
+                    "kind": self.table.kind[row],
+                    "company": self.table.company_of[row],
+                    "updated": self.table.updated[row],
+                    "created": self.table.created[row],
                     "document": document,
                 }
             )
@@ -360,8 +312,8 @@ class World:
         created = parse_stamp(document.get("createdDateTime")) or now
         updated = parse_stamp(document.get("updatedDateTime")) or now
         row = self._append(company_index, kind, len(STATES) - 1, created, updated)
-        self._index(row)
-        engagement = str(document.get("engagementId") or self._guid("engagement", row))
+        self.table.place(row)
+        engagement = str(document.get("engagementId") or self._guids.of("engagement", row))
         self._engagements.setdefault(engagement.lower(), []).append(row)
         own_id = self.id_of(row)
         base = self.setting.base
@@ -370,7 +322,7 @@ class World:
             "id": own_id,
             "engagementId": engagement,
             "createdDateTime": stamp(created),
-            "updatedDateTime": stamp(self._updated[row]),
+            "updatedDateTime": stamp(self.table.updated[row]),
             "eTag": self.etag_of(row),
             "links": {
                 "relatedReferrals": {"uri": f"{base}?$filter=engagementId eq '{engagement}'", "method": "GET"},
@@ -380,10 +332,6 @@ class World:
         self._keep(row, document)
         self._tell(row, created=True)
         return row
-
-    def _index(self, row: int) -> None:
-        insort(self.by_updated, self._updated[row] << _ROW_BITS | row)
-        insort(self.by_created, self._created[row] << _ROW_BITS | row)
 
     def generate(
         self,
@@ -396,11 +344,11 @@ class World:
         """Add a generated referral, of a new company unless one is named; ``changes`` are merged into it."""
         now = self.clock.ticks() if when is None else when
         index = self.new_company() if company_index is None else company_index
-        number = KIND_NUMBER[kind] if kind else LIVE[self._row_hash(len(self._kind)) % len(LIVE)]
-        row = len(self._kind)
+        number = KIND_NUMBER[kind] if kind else LIVE[self._row_hash(len(self.table)) % len(LIVE)]
+        row = len(self.table)
         template = payload(
             self.company(index),
-            Row(row, self.id_of(row), self._guid("engagement", row), "", number, now, now, self._row_hash(row)),
+            Row(row, self.id_of(row), self._guids.of("engagement", row), "", number, now, now, self._row_hash(row)),
             self.setting,
         )
         del template["engagementId"]
@@ -413,14 +361,14 @@ class World:
         count = 0
         while self._expiries and self._expiries[0][0] <= now:
             when, row = heapq.heappop(self._expiries)
-            if self._state[row] not in NEW_STATES:
+            if self.table.state[row] not in NEW_STATES:
                 continue
             document = self.document(row)
             written_expiry = parse_stamp(document.get("expirationDateTime"))
             if written_expiry is not None and written_expiry > now:
                 continue
             document.update(status="Closed", substatus="Expired", closedDateTime=stamp(when))
-            self.write(row, document, max(when, self._updated[row]))
+            self.write(row, document, max(when, self.table.updated[row]))
             count += 1
         return count
 
@@ -458,11 +406,11 @@ class World:
             while entry["company"] >= len(self.companies):
                 self.new_company()
             document = entry["document"]
-            if row >= len(self._kind):
+            if row >= len(self.table):
                 self._append(entry["company"], entry["kind"], len(STATES) - 1, entry["created"], entry["updated"])
-                self._index(row)
+                self.table.place(row)
                 self._engagements.setdefault(str(document["engagementId"]).lower(), []).append(row)
-            self._move(row, entry["updated"])
+            self.table.touch(row, entry["updated"])
             self._keep(row, document)
 
     def close(self) -> None:

@@ -45,15 +45,15 @@ def test_every_kind_of_referral_and_every_kind_of_domain_occurs() -> None:
 def test_referrals_lie_in_the_sixty_days_before_the_reference_time() -> None:
     many = world(1000)
     for row in range(len(many)):
-        assert many.reference - 61 * DAY < many.created(row) <= many.updated(row) <= many.reference
-    ages = Counter((many.reference - many.created(row)) // (10 * DAY) for row in range(len(many)))
+        assert many.reference - 61 * DAY < many.table.created[row] <= many.table.updated[row] <= many.reference
+    ages = Counter((many.reference - many.table.created[row]) // (10 * DAY) for row in range(len(many)))
     assert min(ages[n] for n in range(6)) > 50
 
 
 def test_some_new_referrals_expire_within_days() -> None:
     many = world(1000)
     new = [row for row in range(len(many)) if many.state_of(row)[0] == "New"]
-    soon = [row for row in new if many.created(row) + ANSWER_WITHIN < many.reference + 3 * DAY]
+    soon = [row for row in new if many.table.created[row] + ANSWER_WITHIN < many.reference + 3 * DAY]
     assert 0 < len(soon) < len(new)
 
 
@@ -91,9 +91,9 @@ def test_unanswered_referrals_expire_when_the_clock_says_so() -> None:
     for row in new:
         document = some.document(row)
         assert (document["status"], document["substatus"]) == ("Closed", "Expired")
-        assert parse_stamp(document["updatedDateTime"]) == some.updated(row) <= some.clock.ticks()
+        assert parse_stamp(document["updatedDateTime"]) == some.table.updated[row] <= some.clock.ticks()
     assert some.expire_due() == 0
-    assert some.by_updated == sorted(some.by_updated)
+    assert some.table.by_updated == sorted(some.table.by_updated)
 
 
 def test_a_tick_adds_and_changes_a_little_at_the_present_time() -> None:
@@ -102,7 +102,7 @@ def test_a_tick_adds_and_changes_a_little_at_the_present_time() -> None:
     some.clock.advance(60)
     rows = some.tick(1)
     assert 1 <= len(some) - before <= 2
-    assert all(some.updated(row) == some.clock.ticks() for row in rows)
+    assert all(some.table.updated[row] == some.clock.ticks() for row in rows)
 
 
 def test_a_journal_brings_the_changes_back(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_journal_brings_the_changes_back(tmp_path: Path) -> None:
     first.close()
     second = world(journal=journal)
     assert len(second) == len(first)
-    assert second.by_updated == first.by_updated
+    assert second.table.by_updated == first.table.by_updated
     assert [second.encoded(row) for row in rows] == [first.encoded(row) for row in rows]
     second.close()
 
@@ -126,7 +126,7 @@ def test_a_journal_cut_short_loses_only_its_last_line(tmp_path: Path) -> None:
     journal.write_bytes(journal.read_bytes()[:-20])
     second = world(journal=journal)
     assert second.encoded(1) == first.encoded(1)
-    assert second.updated(2) != first.updated(2)
+    assert second.table.updated[2] != first.table.updated[2]
     second.close()
 
 
