@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import typer
 
+_ALONE = ("up", "sandbox", "soak")
+"""Commands that start services of their own."""
 _ROOMS = ("operations", "sandbox", "referrals", "companies", "scanning", "scoring", "dynamics")
 
 app = typer.Typer(
@@ -15,6 +18,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _begin(context: typer.Context) -> None:
+    """Hunter, the lead engine: referrals in, companies scanned and scored, Dynamics 365 kept true."""
+    if context.invoked_subcommand not in _ALONE and "--help" not in sys.argv:
+        from hunter_orchestration.commands.demo import join
+
+        join()
 
 
 def _assemble() -> None:

@@ -71,7 +71,8 @@ def examine(chosen: Collection[str] = tuple(CHECKS)) -> Iterator[Finding]:
     except SettingsError as error:
         yield Finding("settings", "problem", str(error), "Mend the named settings in .env or the environment.")
         return
-    yield Finding("settings", "ok", "Every setting can be read.")
+    demo = " Services are those of the demo." if settings.demo else ""
+    yield Finding("settings", "ok", f"Every setting can be read.{demo}")
     for name, check in CHECKS.items():
         if name in chosen:
             yield from _looked(name, check, settings)

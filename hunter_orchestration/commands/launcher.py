@@ -22,7 +22,9 @@ from types import FrameType
 
 import orjson
 import psutil
+from pydantic_settings import DotEnvSettingsSource
 
+from hunter_orchestration.commands import demo as demos
 from hunter_orchestration.commands.console import say
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.settings import Settings
@@ -52,18 +54,13 @@ class Program:
     priority: int
 
 
-def is_demo(settings: Settings) -> bool:
-    """Demo mode is chosen, or there is nobody to sign in as."""
-    return settings.demo or not settings.client_id
-
-
 def launch(settings: Settings) -> int:
     """Start everything and stay until told to stop; returns the exit status.
 
     Raises:
         LaunchError: a port is in use, or a process did not start; the message names it.
     """
-    demo = is_demo(settings)
+    demo = demos.is_demo(settings)
     home = settings.home.absolute()
     _check_ports(settings, demo)
     store = Store(settings.store_url)
@@ -77,6 +74,7 @@ def launch(settings: Settings) -> int:
     preparing = _preparing(home / "dagster")
     try:
         environment = {
+            **_paths(settings),
             "DAGSTER_HOME": str(home / "dagster"),
             "HUNTER_HOME": str(home),
             EVENT_BATCH: EVENTS_A_BATCH,
@@ -87,7 +85,9 @@ def launch(settings: Settings) -> int:
             programs.append(_sandbox(settings, home))
             supervisor.configure(programs, environment)
             supervisor.start()
-            environment |= _demo_environment(supervisor, stopped)
+            addresses = _demo_environment(supervisor, stopped)
+            environment |= addresses
+            demos.leave(home, addresses, supervisor.number)
         _await(preparing)
         programs += _engine(settings, home)
         supervisor.configure(programs, environment)
@@ -95,7 +95,20 @@ def launch(settings: Settings) -> int:
         return _watch(supervisor, settings, stopped, demo)
     finally:
         preparing.kill()
+        demos.take_away(home)
         supervisor.stop()
+
+
+def _paths(settings: Settings) -> dict[str, str]:
+    """Files and folders of the settings, whole: the processes do not start where this command did."""
+    return {f"HUNTER_{name.upper()}": str(value.absolute()) for name, value in settings if isinstance(value, Path)}
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment, and what the .env of its folder adds to it: theirs is another folder."""
+    written = DotEnvSettingsSource(Settings).env_vars
+    ours = {name.upper(): value for name, value in written.items() if name.startswith("hunter_") and value}
+    return ours | {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
 
 
 def settle_dagster(folder: Path) -> None:
@@ -230,7 +243,7 @@ class _Supervisor:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.config)],
             start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")},
+            env=_inherited(),
         )  # fmt: skip
 
     def _control(self, *words: str) -> None:
@@ -245,6 +258,11 @@ class _Supervisor:
             left = psutil.Process(int((self.home / "run" / "supervisord.pid").read_text()))
             if str(self.config) in left.cmdline():
                 _end(left.pid)
+
+    @property
+    def number(self) -> int:
+        """Its process id."""
+        return self.process.pid if self.process is not None else 0
 
     @property
     def alive(self) -> bool:

@@ -29,7 +29,8 @@ def register(app: typer.Typer) -> None:
 
 def up() -> None:
     """Start Hunter: page, API, Dagster, and in demo mode the sandbox. Ctrl-C or SIGTERM ends everything."""
-    from hunter_orchestration.commands.launcher import is_demo, launch
+    from hunter_orchestration.commands.demo import is_demo
+    from hunter_orchestration.commands.launcher import launch
 
     with errors_told():
         settings = load_settings()
