@@ -31,7 +31,13 @@ MAX_COLUMNS = 256
 _SEPARATORS = (";", ",", "\t", "|")
 _SNIFFED_ROWS = 50
 _BLOCK = 1 << 20
-_CELL_PLACE = re.compile(rb'\br="([A-Z]{1,3})?(\d{1,7})"')
+_SPACES = re.compile(rb"[\t\r\n][\t\r\n ]*| [\t\r\n ]+")
+_ELEMENTS = re.compile(rb"<(?:[\w.-]+:)?(row|c|si)[ />]")
+_COLUMNS_NAMED = re.compile(rb"""[ "']r ?= ?["']([A-Za-z]{1,9})\d""")
+_ROWS_NAMED = re.compile(rb"""[ "']r ?= ?["'][A-Za-z]{0,9}(\d{1,12})["']""")
+"""No writer in use puts spaces around the sign of equality or sets other quotation marks, but the reader understands
+all of it."""
+_LONGEST_TAG = 256
 _WORKBOOK = "xl/workbook.xml"
 
 Kind = Literal["csv", "xlsx"]
@@ -181,27 +187,61 @@ def _check_workbook(path: Path) -> None:
             if len(parts) > 2000 or sum(part.file_size for part in parts) > MAX_EXPANDED_BYTES:
                 raise _too_large()
             for part in parts:
-                rows = columns = 0
-                tail = b""
+                # A sheet may stand under any name: the workbook says which parts are sheets.
+                extent = _Extent()
                 with archive.open(part) as stream:
                     while block := stream.read(_BLOCK):
                         expanded += len(block)
                         if expanded > MAX_EXPANDED_BYTES:
                             raise _too_large()
-                        if part.filename.startswith("xl/worksheets/"):
-                            for place in _CELL_PLACE.finditer(tail + block):
-                                rows = max(rows, int(place[2]))
-                                columns = max(columns, _column_number(place[1] or b"A"))
-                            tail = block[-32:]
-                if rows * columns > MAX_CELLS:
-                    raise FileRefusedError(
-                        f"A sheet reaches to row {rows:,} and column {columns:,}.",
-                        "Delete the empty rows and columns, or save it as CSV.",
-                    )
+                        extent.take(block)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise FileRefusedError(
             f"The workbook is broken or protected ({type(error).__name__}).", "Open it in Excel and save it again."
         ) from None
+
+
+class _Extent:
+    """How far a part of a workbook reaches, as the reader will lay it out: rows by columns, filled or not."""
+
+    def __init__(self) -> None:
+        self._rows = self._columns = self._cells = self._strings = 0
+        self._row = self._column = 0
+        self._rest = b""
+
+    def take(self, block: bytes) -> None:
+        """The next bytes of the part.
+
+        Raises:
+            FileRefusedError: it holds or spans more cells than are read.
+        """
+        text = _SPACES.sub(b" ", self._rest + block)
+        # What stands after the last end of a tag is looked at with the next block.
+        end = text.rfind(b">") + 1 or max(0, len(text) - _LONGEST_TAG)
+        text, self._rest = text[:end], text[end:]
+        elements = _ELEMENTS.findall(text)
+        cells, strings = elements.count(b"c"), elements.count(b"si")
+        self._cells, self._strings = self._cells + cells, self._strings + strings
+        if max(self._cells, self._strings) > MAX_CELLS:
+            raise FileRefusedError(f"The workbook has more than {MAX_CELLS:,} cells.", "Split it, or save it as CSV.")
+        rows = max(map(int, set(_ROWS_NAMED.findall(text))), default=0)
+        columns = max(map(_column_number, set(_COLUMNS_NAMED.findall(text))), default=0)
+        if cells > text.count(b'<c r="') or len(elements) - cells - strings > text.count(b'<row r="'):
+            # Rows or cells that do not say where they stand come after the one before.
+            for element in elements:
+                if element == b"row":
+                    self._row, self._column = self._row + 1, 0
+                else:
+                    self._column += 1
+                    columns = max(columns, self._column)
+            rows = max(rows, self._row)
+        self._row = rows = max(rows, self._row)
+        self._rows, self._columns = max(self._rows, rows), max(self._columns, columns)
+        if self._rows * self._columns > MAX_CELLS:
+            raise FileRefusedError(
+                f"A sheet reaches to row {self._rows:,} and column {self._columns:,}.",
+                "Delete the empty rows and columns, or save it as CSV.",
+            )
 
 
 def _too_large() -> FileRefusedError:
@@ -212,7 +252,7 @@ def _too_large() -> FileRefusedError:
 
 def _column_number(letters: bytes) -> int:
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = number * 26 + letter - 64
     return number
 

@@ -189,15 +189,64 @@ def _repacked(source: Path, target: Path, part: str, content: bytes) -> Path:
     return target
 
 
-def test_a_cell_far_outside_does_not_make_the_reader_swell(tmp_path: Path) -> None:
-    sheet = (
-        b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
-        b'<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
-        b"</sheetData></worksheet>"
-    )
-    path = _repacked(workbook(tmp_path), tmp_path / "far.xlsx", "xl/worksheets/sheet1.xml", sheet)
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def _sheet(*rows: str) -> bytes:
+    name = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    return f'<worksheet xmlns="{name}"><sheetData>{"".join(rows)}</sheetData></worksheet>'.encode()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ['<row r="1"><c r="A1"><v>1</v></c></row>', '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'],
+        ["<row r='1'><c r='A1'><v>1</v></c></row>", "<row r='1048576'><c r='XFD1048576'><v>1</v></c></row>"],
+        ['<row r="1"><c r="A1"><v>1</v></c></row>', '<row r="1048576"><c s="1" r = "xfd1048576"><v>1</v></c></row>'],
+        ['<x:row r="1"><c r="A1"><v>1</v></c></x:row>', f'<row{" " * 2_000_000}r\n=\n"1048576"><c r="XFD7"/></row>'],
+        ['<row><c a=">" r="A1"/>', "<c/>" * 20_000, "</row>", '<row r="1048576"><c><v>1</v></c></row>'],
+        ['<row><c r="A1"/>', '<d r="A1"/><c/>' * 20_000, "</row>", '<row r="1048576"><c><v>1</v></c></row>'],
+    ],
+    ids=["as written", "other quotes", "spaces and small letters", "spaces across blocks", "without places", "misled"],
+)
+def test_a_cell_far_outside_does_not_make_the_reader_swell(tmp_path: Path, rows: list[str]) -> None:
+    path = _repacked(workbook(tmp_path), tmp_path / "far.xlsx", SHEET, _sheet(*rows))
     with pytest.raises(FileRefusedError, match="reaches to row"):
         preview(path)
+
+
+def test_a_sheet_under_another_name_is_looked_at_too(tmp_path: Path) -> None:
+    far = _sheet('<row r="1"><c r="A1"/></row>', '<row r="1048576"><c r="XFD1048576"/></row>')
+    with zipfile.ZipFile(workbook(tmp_path)) as book:
+        rels = book.read("xl/_rels/workbook.xml.rels").replace(b"worksheets/sheet1.xml", b"elsewhere/one.bin")
+    path = _repacked(workbook(tmp_path), tmp_path / "named.xlsx", "xl/_rels/workbook.xml.rels", rels)
+    with zipfile.ZipFile(path, "a") as book:
+        book.writestr("xl/elsewhere/one.bin", far)
+    with pytest.raises(FileRefusedError, match="reaches to row"):
+        preview(path)
+
+
+def test_more_cells_or_strings_than_are_read_are_refused_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_CELLS", 5_000)
+    many = _repacked(workbook(tmp_path), tmp_path / "many.xlsx", SHEET, _sheet("<row>" + "<c/>" * 6_000 + "</row>"))
+    texts = tmp_path / "texts.xlsx"
+    with zipfile.ZipFile(workbook(tmp_path)) as old, zipfile.ZipFile(texts, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.writestr("xl/many.xml", "<sst>" + "<si><t>a</t></si>" * 6_000 + "</sst>")
+    for path in (many, texts):
+        with pytest.raises(FileRefusedError, match="more than 5,000 cells"):
+            preview(path)
+
+
+def test_the_order_in_which_formulas_are_computed_is_no_sheet(tmp_path: Path) -> None:
+    path = tmp_path / "formulas.xlsx"
+    chain = "".join(f'<c r="B{row}" i="1"/>' for row in range(1, 5_000))
+    with zipfile.ZipFile(workbook(tmp_path)) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.writestr("xl/calcChain.xml", f"<calcChain>{chain}</calcChain>")
+    assert preview(path).rows == preview(workbook(tmp_path)).rows
 
 
 @pytest.mark.slow
