@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, and_, func, or_, select
 
+from hunter_orchestration.store.tables.crm import crm_records
 from hunter_orchestration.store.tables.referrals import referral_actions, referral_history, referrals
 
 SORTS: Mapping[str, Column[Any]] = {
@@ -26,13 +27,15 @@ COUNT_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ReferralFilter:
-    """One filter of the inbox. ``q`` is looked for in company name, referral name, domain and id."""
+    """One filter of the inbox. ``q`` is looked for in company name, referral name, domain and id; ``stage`` finds what
+    ``page_figures.funnel`` counts there."""
 
     q: str = ""
     values: Mapping[str, tuple[str, ...]] | None = None
     link: Literal["linked", "needs_domain"] | None = None
     company_domain: str | None = None
     expires_before: datetime | None = None
+    stage: Literal["accepted", "pushed", "won"] | None = None
 
 
 def _conditions(wanted: ReferralFilter) -> list[ColumnElement[bool]]:
@@ -46,6 +49,12 @@ def _conditions(wanted: ReferralFilter) -> list[ColumnElement[bool]]:
         parts.append(c.company_domain == wanted.company_domain)
     if wanted.expires_before is not None:
         parts += [c.status == "New", c.expires_at < wanted.expires_before]
+    if wanted.stage == "accepted":
+        parts.append(c.accepted_at.is_not(None) | (c.status == "Active"))
+    elif wanted.stage == "pushed":
+        parts.append(c.id.in_(select(crm_records.c.referral_id).where(crm_records.c.state == "synced")))
+    elif wanted.stage == "won":
+        parts.append(c.substatus == "Won")
     return [*parts, *(_holds(word) for word in wanted.q.split()[:8])]
 
 

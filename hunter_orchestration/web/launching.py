@@ -53,7 +53,7 @@ def launch_or_join(context: Context, by: str, job: str) -> tuple[Run, bool]:
 
 def sync_referrals(context: Context, person: Person) -> models.RunAnswer:
     """Pull referrals now, or join the run that is doing so."""
-    run, joined = launch_or_join(context, person.id, SYNC)
+    run, joined = launch_or_join(context, person.actor, SYNC)
     return answer(context, run, joined=joined)
 
 

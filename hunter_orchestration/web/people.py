@@ -20,17 +20,23 @@ Role = Literal["viewer", "seller", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "seller", "admin")
 """From the least to the most."""
 
+_NAME_LENGTH, _ID_LENGTH = 100, 8
 _TOUCH = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody asking. ``id`` is what audit trails keep."""
+    """Somebody asking. ``id`` is what is theirs (views, limits); ``actor`` is what trails of deeds keep."""
 
     id: str
     name: str
     role: Role
     signed_in: bool
+
+    @property
+    def actor(self) -> str:
+        """Who it was, for people who read a trail later: the name, and enough of the id to tell two of a name apart."""
+        return f"{self.name[:_NAME_LENGTH]} ({self.id[:_ID_LENGTH]})" if self.signed_in and self.name else self.id
 
     def may(self, role: Role) -> bool:
         """Whether this person's role includes another."""

@@ -12,6 +12,7 @@ from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.operations import web_sessions
+from hunter_orchestration.store.tables.referrals import referrals
 from hunter_orchestration_tests.ui.conftest import Opened, PageFactory
 from hunter_orchestration_tests.ui.looking import settled, violations_in_both_schemes
 from hunter_orchestration_tests.ui.serving import serving
@@ -124,6 +125,13 @@ def test_a_seller_may_act_but_not_mend_nor_read_settings(
     with morning.read() as connection:
         named = connection.execute(leads.select().where(leads.c.domain == "kuzeyinsaat.example")).one()
     assert named.name == "Kuzey İnşaat A.Ş."
+    page.goto(signing + NEEDS_DOMAIN)
+    page.get_by_role("button", name="Link: Ege İnşaat ve Proje A.Ş.").click()
+    expect(page.get_by_text(f"linked by {SELLER}", exact=False)).to_be_visible()
+    with morning.read() as connection:
+        linked = connection.execute(referrals.select().where(referrals.c.id == NEEDS_DOMAIN.rsplit("/", 1)[1])).one()
+    # The page tells the name; the trail keeps enough of the id to tell two of a name apart.
+    assert linked.linked_by == f"{SELLER} (9e8d7c6b)"
     page.goto(f"{signing}/imports")
     expect(page.get_by_role("button", name="Choose a file")).to_be_enabled()
     page.goto(f"{signing}/crm?tab=differences")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hunter_orchestration.companies.admission import REASONS
+from hunter_orchestration.companies.records import FIELDS
 from hunter_orchestration.definitions import build_defs
 from hunter_orchestration.defs.jobs import CHAIN
 from hunter_orchestration.dynamics import fixes
@@ -74,6 +75,7 @@ def test_every_code_a_reader_meets_has_words() -> None:
         *(f"crm_error.{name}" for name in _words(r'FieldError\(\w+, "(\w+)"', "dynamics/values.py")),
         *(f"crm_field.{name}" for name in columns),
         *(f"domain_rejected.{name}" for name in REASONS),
+        *(f"field.{name}" for name in FIELDS),
     }
     assert len(jobs) > 5
     assert len(counted) > 25

@@ -5548,6 +5548,8 @@ export interface operations {
                 link?: ("linked" | "needs_domain") | null;
                 company_domain?: string | null;
                 expiring_days?: number | null;
+                /** @description Those that a stage of the funnel counts. */
+                stage?: ("accepted" | "pushed" | "won") | null;
                 sort?: "updated_at" | "created_at" | "expires_at" | "deal_value" | "company_name";
                 order?: "asc" | "desc";
                 limit?: number;

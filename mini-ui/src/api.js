@@ -65,7 +65,8 @@ async function problemOf(response) {
   const code = String(body.code ?? (response.status >= 500 ? "internal" : "invalid"));
   const retryAfter = Number(response.headers.get("retry-after") ?? 0);
   const detail = String(body.detail ?? body.title ?? "");
-  const message = word(`problem.${code}`, detail || t("problem.internal"));
+  const named = code === "invalid" && Array.isArray(body.errors) && body.errors.length > 0;
+  const message = named ? t("problem.invalid_fields") : word(`problem.${code}`, detail || t("problem.internal"));
   if (response.status === 401) {
     signedOut = true;
     connection.dispatchEvent(new Event("signed-out"));

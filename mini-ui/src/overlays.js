@@ -81,10 +81,22 @@ export function plain(error) {
     console.error(error);
     return t("problem.internal");
   }
-  const fields = error.fields.map((one) => `${word(`field.${one.field}`, one.field)}: ${word(`domain_rejected.${one.message}`, one.message)}`).join("; ");
+  const fields = error.fields.map((one) => fieldWords(one, error.code === "invalid")).join("; ");
   return [error.message, fields, error.fix, error.code === "internal" && error.requestId ? t("request", { id: error.requestId }) : ""]
     .filter(Boolean)
     .join(" ");
+}
+
+/**
+ * A field that was refused, by its name on the page. The framework's own reasons are for programmers, and English.
+ * @param {{field: string, message: string}} one
+ * @param {boolean} nameOnly
+ */
+function fieldWords(one, nameOnly) {
+  const name = one.field.split(".").pop() ?? one.field;
+  const said = word(`field.${name}`, word(`filter.${name}`, word(`column.${name}`, name.replaceAll("_", " "))));
+  const why = word(`domain_rejected.${one.message}`, nameOnly ? "" : one.message);
+  return why ? `${said}: ${why}` : said;
 }
 
 /** @type {HTMLElement | null} */

@@ -39,8 +39,16 @@ export function scanned(kind, value) {
   return [word(`${kind}.${state}`, word(`finding.${state}`, state)), ...rest].join(" ");
 }
 
-/** Who asked for something: a person's name as it is, Hunter's own hands in words. @param {string | null | undefined} name */
-export const who = (name) => (name ? word(`who.${name}`, name) : "");
+/**
+ * Who asked for something: a person by name, without the part of an id that tells two of a name apart in the trail;
+ * Hunter's own hands in words.
+ * @param {string | null | undefined} name
+ */
+export function who(name) {
+  if (!name) return "";
+  if (/_(daily|hourly|every_\d+_minutes)$/.test(name)) return t("who.schedule");
+  return word(`who.${name}`, name.replace(/ \([0-9a-f]{8}\)$/, ""));
+}
 
 /**
  * @param {string | null | undefined} status

@@ -67,7 +67,7 @@ def qualify(hunter: Hunter, person: Seller, domain: str, _body: models.Nothing |
     """Qualify the company's open lead. Its account, contact and opportunity are used where they are in Dynamics."""
     switched_on(hunter)
     known = _standing(hunter, domain)
-    decisions.qualify(hunter.store, hunter.settings, known, actor=person.id)
+    decisions.qualify(hunter.store, hunter.settings, known, actor=person.actor)
     return record_of(hunter, "lead", known)
 
 
@@ -76,7 +76,7 @@ def merge(hunter: Hunter, person: Seller, domain: str, body: MergeAccountBody) -
     """Merge the company's account into another's, by Dynamics' own merge. It follows the one that stays."""
     switched_on(hunter)
     loser, winner = known_domain(domain), known_domain(body.into)
-    decisions.merge_accounts(hunter.store, hunter.settings, loser, winner, actor=person.id)
+    decisions.merge_accounts(hunter.store, hunter.settings, loser, winner, actor=person.actor)
     return record_of(hunter, "account", loser)
 
 
@@ -85,7 +85,7 @@ def close(hunter: Hunter, person: Seller, referral_id: str, body: CloseBody) -> 
     """Close the opportunity of a referral in Dynamics as won or lost."""
     switched_on(hunter)
     record_of(hunter, "opportunity", referral_id)
-    options: dict[str, Any] = {"won": body.won, "reason": body.reason, "actor": person.id}
+    options: dict[str, Any] = {"won": body.won, "reason": body.reason, "actor": person.actor}
     decisions.close_opportunity(hunter.store, hunter.settings, referral_id, **options)
     return record_of(hunter, "opportunity", referral_id)
 
@@ -95,5 +95,5 @@ def recreate(hunter: Hunter, person: Seller, body: RecreateBody) -> models.CrmRe
     """Have the next push create a record again that somebody deleted in Dynamics."""
     switched_on(hunter)
     record_of(hunter, body.table, body.external_id)
-    decisions.recreate(hunter.store, body.table, body.external_id, actor=person.id)
+    decisions.recreate(hunter.store, body.table, body.external_id, actor=person.actor)
     return record_of(hunter, body.table, body.external_id)

@@ -167,7 +167,7 @@ def push(
     response.status_code = 202
 
     def act() -> dict[str, Any]:
-        run = launching.launch(hunter, person.id, launching.PUSH, config=launching.push_config([known]))
+        run = launching.launch(hunter, person.actor, launching.PUSH, config=launching.push_config([known]))
         return launching.answer(hunter, run).model_dump(mode="json")
 
     return once(hunter, person, key, request, asked.model_dump(mode="json"), response, act)
@@ -191,7 +191,7 @@ def bulk_sync(
         domains = _chosen(hunter, body)
         asked = None if body.filter is None else body.filter.asked()
         with hunter.store.write() as connection:
-            bulk_id = page_state.add_bulk(connection, body.action, person.id, domains, asked)
+            bulk_id = page_state.add_bulk(connection, body.action, person.actor, domains, asked)
             row = page_state.bulk(connection, bulk_id)
         hunter.tell("bulk_progress", str(bulk_id), {"state": "queued", "counts": {"total": len(domains)}})
         worker: BulkWorker = request.app.state.bulk_worker
@@ -311,8 +311,9 @@ def retry(
             chosen = [domain for domain in refused if domain in wanted]
         if not chosen:
             return RetryAnswer(count=0, run=None).model_dump(mode="json")
-        count = decisions.retry(hunter.store, None if asked.domains is None else chosen, actor=person.id)
-        run = launching.launch(hunter, person.id, launching.PUSH, config=launching.push_config(chosen[:_MOST_LISTED]))
+        count = decisions.retry(hunter.store, None if asked.domains is None else chosen, actor=person.actor)
+        config = launching.push_config(chosen[:_MOST_LISTED])
+        run = launching.launch(hunter, person.actor, launching.PUSH, config=config)
         return RetryAnswer(count=count, run=launching.answer(hunter, run).run).model_dump(mode="json")
 
     return RetryAnswer.model_validate(once(hunter, person, key, request, asked.model_dump(mode="json"), response, act))
@@ -324,7 +325,7 @@ def resolve(hunter: Hunter, person: Seller, body: ResolveBody) -> models.CrmReco
     switched_on(hunter)
     record_of(hunter, body.table, body.external_id)
     decisions.resolve_conflict(
-        hunter.store, hunter.settings, body.table, body.external_id, body.crm_id, actor=person.id
+        hunter.store, hunter.settings, body.table, body.external_id, body.crm_id, actor=person.actor
     )
     return record_of(hunter, body.table, body.external_id)
 
@@ -370,7 +371,7 @@ def mend(
 
     def act() -> dict[str, Any]:
         config = {"ops": {"dynamics_differences": {"config": {"mend": True}}}}
-        run = launching.launch(hunter, person.id, launching.RECONCILE, config=config)
+        run = launching.launch(hunter, person.actor, launching.RECONCILE, config=config)
         return launching.answer(hunter, run).model_dump(mode="json")
 
     return models.RunAnswer.model_validate(once(hunter, person, key, request, {}, response, act))
@@ -384,5 +385,5 @@ def engine_run(
     switched_on(hunter)
     hunter.limit(person, "sync", 10)
     job = launching.PULL if what == "pull" else launching.RECONCILE
-    run, joined = launching.launch_or_join(hunter, person.id, job)
+    run, joined = launching.launch_or_join(hunter, person.actor, job)
     return launching.answer(hunter, run, joined=joined)

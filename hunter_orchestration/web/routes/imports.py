@@ -109,7 +109,7 @@ def upload(hunter: Hunter, person: Seller, file: UploadFile) -> Import:
     """A CSV or XLSX file of at most 64 MB. Nothing is taken in before it is started."""
     hunter.limit(person, "upload", 20)
     name = (file.filename or "file")[:200]
-    import_id = imports.receive(hunter.store, hunter.settings.home, name, file.file, person.id)
+    import_id = imports.receive(hunter.store, hunter.settings.home, name, file.file, person.actor)
     row = _existing(hunter, import_id)
     hunter.tell("import_progress", str(import_id), {"state": row["state"]})
     return _import(row, imports.preview_of(hunter.store, hunter.settings.home, import_id))
@@ -176,7 +176,7 @@ def start(
             chosen = {field: heading for field, heading in asked.columns.items() if heading}
             imports.choose_columns(hunter.store, hunter.settings.home, import_id, chosen)
         config = {"ops": {"import_file": {"config": {"import_id": import_id}}}}
-        run = launching.launch(hunter, person.id, launching.IMPORT, config=config)
+        run = launching.launch(hunter, person.actor, launching.IMPORT, config=config)
         told = launching.answer(hunter, run).run
         read = _import(_existing(hunter, import_id))
         return {"import": read.model_dump(mode="json"), "run": told.model_dump(mode="json")}

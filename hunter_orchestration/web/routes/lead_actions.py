@@ -113,7 +113,7 @@ def edit(hunter: Hunter, person: Seller, domain: str, body: Edits) -> models.Lea
         raise ProblemError(422, "invalid", "No field to set.")
     with hunter.read() as connection:
         known, _merged = standing(connection, domain)
-    decisions.edit(hunter.store, known, fields, person.id)
+    decisions.edit(hunter.store, known, fields, person.actor)
     hunter.tell("leads_changed", known, {"domains": [known]})
     with hunter.read() as connection:
         return detail(hunter, connection, known)
@@ -137,7 +137,7 @@ def rescan(
 
     def act() -> dict[str, Any]:
         run = launching.launch(
-            hunter, person.id, launching.RESCAN, config=launching.rescan_config([known], extended=True)
+            hunter, person.actor, launching.RESCAN, config=launching.rescan_config([known], extended=True)
         )
         return launching.answer(hunter, run).model_dump(mode="json")
 
@@ -152,7 +152,7 @@ def merge(hunter: Hunter, person: Seller, domain: str, body: MergeBody) -> Merge
         winner, _merged = standing(connection, known_domain(body.into))
     if loser == winner:
         raise ProblemError(422, "invalid", "A lead can't be merged into itself.")
-    merge_id = decisions.merge(hunter.store, loser, winner, person.id)
+    merge_id = decisions.merge(hunter.store, loser, winner, person.actor)
     hunter.tell("leads_changed", winner, {"domains": [loser, winner]})
     return Merged(merge_id=int(merge_id))
 
@@ -160,6 +160,6 @@ def merge(hunter: Hunter, person: Seller, domain: str, body: MergeBody) -> Merge
 @router.post("/merges/{merge_id}/undo", summary="Undo a merge")
 def undo(hunter: Hunter, person: Seller, merge_id: models.Number, _body: models.Nothing | None = None) -> Merged:
     """Both companies stand again as before."""
-    decisions.undo_merge(hunter.store, merge_id, person.id)
+    decisions.undo_merge(hunter.store, merge_id, person.actor)
     hunter.tell("leads_changed", None, {"merge_id": merge_id})
     return Merged(merge_id=merge_id)

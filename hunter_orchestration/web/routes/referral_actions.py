@@ -53,7 +53,7 @@ def link(hunter: Hunter, person: Seller, referral_id: str, body: LinkBody) -> mo
             raise ProblemError(
                 404, "unknown_company", f"No company has the domain {known[:253]}.", "Create a lead with it instead."
             )
-    decisions.link(hunter.store, row["id"], known, person.id)
+    decisions.link(hunter.store, row["id"], known, person.actor)
     return _after(hunter, row["id"])
 
 
@@ -63,7 +63,7 @@ def unlink(
 ) -> models.ReferralDetail:
     """It belongs to none of the known companies until somebody links it."""
     row = _existing(hunter, referral_id)
-    decisions.unlink(hunter.store, row["id"], person.id)
+    decisions.unlink(hunter.store, row["id"], person.actor)
     return _after(hunter, row["id"])
 
 
@@ -77,7 +77,7 @@ def create_lead(hunter: Hunter, person: Seller, referral_id: str, body: LinkBody
         raise ProblemError(
             422, "no_company", "This names no company's domain.", "Give a domain like firma.com.tr.", errors=why
         )
-    decisions.create_lead(hunter.store, row["id"], named.domain, person.id)
+    decisions.create_lead(hunter.store, row["id"], named.domain, person.actor)
     return _after(hunter, row["id"])
 
 
@@ -109,7 +109,7 @@ def act(
 
     def tell() -> dict[str, Any]:
         speaker = client.PartnerCenterClient(hunter.settings, sign_in.Tokens(hunter.settings))
-        ask = partial(write_back.act, hunter.store, speaker, hunter.settings, row["id"], requested_by=person.id)
+        ask = partial(write_back.act, hunter.store, speaker, hunter.settings, row["id"], requested_by=person.actor)
         if body.deal_value is not None and body.deal_value != row["deal_value"]:
             ask(action="deal_value", deal_value=body.deal_value)
         ask(action=body.action, reason=body.reason)

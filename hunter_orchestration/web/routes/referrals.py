@@ -41,6 +41,9 @@ class ReferralListQuery(Asked):
     link: Literal["linked", "needs_domain"] | None = None
     company_domain: Domain | None = None
     expiring_days: int | None = Field(default=None, ge=0, le=3650)
+    stage: Literal["accepted", "pushed", "won"] | None = Field(
+        default=None, description="Those that a stage of the funnel counts."
+    )
     sort: Literal["updated_at", "created_at", "expires_at", "deal_value", "company_name"] = "updated_at"
     order: Literal["asc", "desc"] = "desc"
     limit: int = Field(default=50, ge=1, le=200)
@@ -60,6 +63,7 @@ class ReferralListQuery(Asked):
             link=self.link,
             company_domain=None if self.company_domain is None else known_domain(self.company_domain),
             expires_before=None if days is None else utc_now() + timedelta(days=days),
+            stage=self.stage,
         )
 
 

@@ -75,7 +75,7 @@ def cancel_run(hunter: Hunter, person: Seller, run_id: str, _body: models.Nothin
     found = hunter.dagster.run(run_id)
     if found is None:
         raise not_found(f"run {run_id[:60]}")
-    hunter.tell("run_finished", run_id, {"run_id": run_id, "state": "cancelled", "requested_by": person.id})
+    hunter.tell("run_finished", run_id, {"run_id": run_id, "state": "cancelled", "requested_by": person.actor})
     return launching.answer(hunter, found)
 
 

@@ -87,7 +87,7 @@ function figures(summary) {
     tile(
       t("tile.expiring"),
       number(expiring.soon),
-      address("leads", null, { expiring_days: String(expiring.days), sort: "expires_at" }),
+      address("referrals", null, { expiring_days: String(expiring.days), sort: "expires_at", order: "asc" }),
       expiring.today > 0 ? t("tile.today", { n: expiring.today }) : "",
       "warn",
     ),
@@ -133,7 +133,8 @@ function plots(summary) {
     ),
     funnelPlot(
       t("plot.funnel"),
-      summary.funnel.map(({ stage, count }) => ({
+      // Referrals are written to Dynamics before anybody accepts them, so that step stands first.
+      FUNNEL_ORDER.flatMap((name) => summary.funnel.filter((one) => one.stage === name)).map(({ stage, count }) => ({
         label: word(`funnel.${stage}`, stage),
         count,
         said: "",
@@ -164,13 +165,15 @@ function plots(summary) {
   ];
 }
 
+const FUNNEL_ORDER = ["referrals", "linked", "pushed", "accepted", "won"];
+
 /** @type {Record<string, string>} */
 const FUNNEL = {
   referrals: "/referrals",
   linked: "/referrals?link=linked",
-  accepted: "/referrals?status=Active",
-  pushed: "/leads?dynamics_state=synced",
-  won: "/referrals?status=Closed",
+  accepted: "/referrals?stage=accepted",
+  pushed: "/referrals?stage=pushed",
+  won: "/referrals?stage=won",
 };
 
 customElements.define("hunter-tiles", Tiles);

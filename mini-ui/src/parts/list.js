@@ -2,6 +2,7 @@
 import { freshId, h } from "../dom.js";
 import { t } from "../i18n.js";
 import { number } from "../format.js";
+import { Problem } from "../api.js";
 import { plain } from "../overlays.js";
 
 /**
@@ -112,15 +113,18 @@ export class List {
     this.#drawPaging(note);
   }
 
-  /** @param {unknown} error */
-  fail(error) {
+  /**
+   * @param {unknown} error
+   * @param {() => void} [clear] takes the filters away, for when they are what is wrong
+   */
+  fail(error, clear) {
     this.table.removeAttribute("aria-busy");
     this.rows = [];
     this.body.replaceChildren();
     this.table.hidden = true;
     this.paging.hidden = true;
     this.state.hidden = false;
-    this.state.replaceChildren(failure(error, this.how.retry));
+    this.state.replaceChildren(failure(error, this.how.retry, clear));
   }
 
   /** @param {string | null} key */
@@ -346,14 +350,17 @@ export function nothing(title, what, ...actions) {
 /**
  * @param {unknown} error
  * @param {() => void} retry
+ * @param {() => void} [clear]
  */
-export function failure(error, retry) {
+export function failure(error, retry, clear) {
+  // What was asked for does not exist, as in an old bookmark: asking again brings the same answer.
+  const wrong = clear !== undefined && error instanceof Problem && error.code === "invalid";
   return h(
     "div",
     { class: "empty", role: "alert" },
     h("p", { class: "title" }, t("failed.title")),
     h("p", null, plain(error)),
-    h("button", { class: "button", type: "button", onclick: retry }, t("retry")),
+    h("button", { class: "button", type: "button", onclick: wrong ? clear : retry }, t(wrong ? "clear_all" : "retry")),
   );
 }
 

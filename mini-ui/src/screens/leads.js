@@ -187,7 +187,7 @@ class Leads extends Part {
       }
       if (quiet) return;
       this.count.textContent = "";
-      this.list.fail(error);
+      this.list.fail(error, () => this.clear());
     }
   }
 

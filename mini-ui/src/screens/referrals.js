@@ -22,7 +22,7 @@ import { head } from "./head.js";
 /** @typedef {import("../api-types").Referral} Referral */
 /** @typedef {import("../api-types").ReferralDetail} ReferralDetail */
 
-const FILTERS = ["q", "category", "status", "link", "expiring_days", "company_domain"];
+const FILTERS = ["q", "category", "status", "link", "expiring_days", "stage", "company_domain"];
 class Referrals extends Part {
   begin() {
     /** @type {string} */
@@ -138,6 +138,7 @@ class Referrals extends Part {
     const one = /** @param {string} name @param {string} label @param {string[]} values @param {(value: string) => string} shown @param {boolean} [single] */ (name, label, values, shown, single = false) =>
       chip({ name, label, value: params.get(name) ?? "", shown, one: single, changed: (value) => this.set({ [name]: value }), choices: () => values.map((value) => ({ value, label: shown(value) })) });
     const expiring = params.get("expiring_days");
+    const stage = params.get("stage");
     const filtered = FILTERS.some((name) => params.get(name));
     this.chips?.replaceChildren(
       one("link", t("filter.link"), ["needs_domain", "linked"], (value) => t(value === "linked" ? "link.linked" : "link.needs_domain"), true),
@@ -146,6 +147,7 @@ class Referrals extends Part {
       ...(expiring
         ? [h("span", { class: "chip active" }, h("button", { type: "button", onclick: () => this.set({ expiring_days: "" }) }, t("chip", { name: t("filter.expiring"), value: t("filter.days", { n: Number(expiring) }) })), h("button", { type: "button", "aria-label": t("chip.remove", { name: t("filter.expiring") }), onclick: () => this.set({ expiring_days: "" }) }, "×"))]
         : []),
+      ...(stage ? [one("stage", t("filter.stage"), ["pushed", "accepted", "won"], (value) => word(`funnel.${value}`, value), true)] : []),
       ...(filtered ? [h("button", { type: "button", class: "link", onclick: () => this.clear() }, t("clear_all"))] : []),
     );
     if (held && document.activeElement === document.body) this.chips?.querySelector("button")?.focus();
@@ -178,7 +180,7 @@ class Referrals extends Part {
     } catch (error) {
       if (movedOn(error)) return;
       if (error instanceof Error && "code" in error && error.code === "stale_cursor") this.set({ cursor: "" }, { replace: true });
-      else if (!quiet) this.list?.fail(error);
+      else if (!quiet) this.list?.fail(error, () => this.clear());
     }
   }
 }
@@ -298,7 +300,7 @@ class Detail {
     };
     if (detail.company_domain) {
       return [
-        h("p", null, h("a", { href: address("leads", detail.company_domain) }, detail.domain_shown), h("span", { class: "muted" }, ` · ${detail.linked_by === "auto" || !detail.linked_by ? t("referral.linked_auto") : t("referral.linked_by", { who: detail.linked_by })}`)),
+        h("p", null, h("a", { href: address("leads", detail.company_domain) }, detail.domain_shown), h("span", { class: "muted" }, ` · ${detail.linked_by === "auto" || !detail.linked_by ? t("referral.linked_auto") : t("referral.linked_by", { who: words.who(detail.linked_by) })}`)),
         told,
         may("act") ? h("div", null, deedButton(t("referral.unlink"), () => post("unlink", {}, t("referral.unlinked")), failed)) : null,
       ];

@@ -129,7 +129,7 @@ function syncColumns() {
     { key: "what", label: t("runs.what"), class: "d1", cell: (one) => (one.error ? h("span", { class: "bad" }, one.error) : h("span", { class: "muted" }, countsWords(one.counts))) },
     { key: "started", label: t("runs.started"), cell: (one) => moment(one.started_at) },
     { key: "took", label: t("runs.took"), class: "d2", cell: (one) => between(one.started_at, one.finished_at) },
-    { key: "who", label: t("runs.who"), class: "d3", cell: (one) => words.who(one.requested_by) },
+    { key: "who", label: t("runs.who"), class: "d3", cell: (one) => words.who(one.requested_by ?? "engine") },
   ];
 }
 
@@ -140,7 +140,7 @@ function runColumns() {
     { key: "state", label: t("runs.state"), cell: (one) => words.twoLines(h("span", { class: words.TONES[one.state] ?? null }, words.runState(one.state)), one.error) },
     { key: "started", label: t("runs.started"), cell: (one) => moment(one.started_at) },
     { key: "took", label: t("runs.took"), class: "d1", cell: (one) => between(one.started_at, one.finished_at) },
-    { key: "who", label: t("runs.who"), class: "d2", cell: (one) => words.who(one.requested_by) },
+    { key: "who", label: t("runs.who"), class: "d2", cell: (one) => words.who(one.requested_by ?? "engine") },
   ];
 }
 
