@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,9 +15,12 @@ import maxminddb
 import requests
 import whoisit
 import yaml
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 _SECONDS = 10
 _MOST_BYTES = 1_000_000
+_PART_BYTES = 65_536
+_LATE = "no answer in time"
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _bootstrapping = Lock()
 
@@ -33,16 +37,30 @@ def _fetched(url: str, accept: str) -> tuple[int, Any] | str:
         with requests.get(
             url, headers={"Accept": accept}, timeout=_SECONDS, allow_redirects=False, stream=True
         ) as response:
-            body = response.raw.read(_MOST_BYTES + 1, decode_content=True)
-            if len(body) > _MOST_BYTES:
-                return "answer too large"
+            deadline = time.monotonic() + _SECONDS
+            body = b""
+            while part := response.raw.read1(_PART_BYTES, decode_content=True):
+                body += part
+                if len(body) > _MOST_BYTES:
+                    return "an answer too large"
+                if time.monotonic() > deadline:
+                    return _LATE
             response._content = body
             try:
                 return response.status_code, response.json()
             except ValueError:
                 return response.status_code, None
-    except (requests.RequestException, OSError) as error:
-        return type(error).__name__
+    except (requests.RequestException, HTTPError, OSError) as error:
+        return _why(error)
+
+
+def _why(error: Exception) -> str:
+    """Why there is no answer, in words for people."""
+    if isinstance(error, requests.Timeout | TimeoutError | ReadTimeoutError):
+        return _LATE
+    if isinstance(error, requests.RequestException | HTTPError | OSError | whoisit.errors.QueryError):
+        return "the server can't be reached"
+    return "an answer that can't be read"
 
 
 def tenant(authority: str, domain: str) -> Detail:
@@ -105,7 +123,7 @@ def registration(base: str, domain: str) -> Detail:
     except whoisit.errors.UnsupportedError:
         return _unknown("no RDAP service for this top-level domain")
     except (whoisit.errors.WhoisItError, requests.RequestException, OSError, ValueError) as error:
-        return _unknown(type(error).__name__)
+        return _unknown(_why(error))
 
 
 def _registration(document: Mapping[str, Any]) -> Detail:
@@ -155,8 +173,10 @@ def network(path: Path | None, address: str | None) -> Detail:
     try:
         with maxminddb.open_database(str(path)) as database:
             row = database.get(address)
-    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-        return _unknown(type(error).__name__)
+    except OSError:
+        return _unknown("the MMDB file can't be read")
+    except (ValueError, maxminddb.InvalidDatabaseError):
+        return _unknown("not an MMDB file")
     if not isinstance(row, Mapping):
         return {"state": "absent", "facts": {"address": address}}
     country = row.get("country")

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from hunter_orchestration.commands import scanning
 from hunter_orchestration.store import Store, scans
 from hunter_orchestration_tests.scanning.dns_server import rcode, serving
-from hunter_orchestration_tests.scanning.test_stage import given_companies, services
+from hunter_orchestration_tests.scanning.test_extended import services
+from hunter_orchestration_tests.scanning.test_stage import given_companies
 
 app = typer.Typer()
 app.callback()(lambda: None)
