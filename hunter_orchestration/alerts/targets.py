@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from datetime import UTC, datetime
+from email import utils
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -165,6 +167,10 @@ def _mail(target: Email, alert: Alert) -> None:
     message = EmailMessage()
     message["From"], message["To"] = target.sender, ", ".join(target.to)
     message["Subject"] = f"Hunter: {alert.title(target.language)}"
+    # Servers refuse or set aside what lacks them, and take a message of the same id for the same.
+    message["Date"] = utils.format_datetime(datetime.now(UTC))
+    message["Message-ID"] = utils.make_msgid(domain=utils.parseaddr(target.sender)[1].rpartition("@")[2] or "hunter")
+    message["Auto-Submitted"] = "auto-generated"
     message.set_content(f"{alert.said(target.language)}\n\n{alert.link}\n")
     if target.security == "tls":
         context = ssl.create_default_context()

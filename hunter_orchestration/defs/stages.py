@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -12,7 +12,12 @@ from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.errors import HunterError, TransientError
 from hunter_orchestration.store.engine import StoreError
 from hunter_orchestration.store.runs import LeaseHeldError, recorded
+from hunter_orchestration.store.sizes import rows_in
+from hunter_orchestration.store.tables import companies, crm, ingestion, referrals, scans, scores
 from hunter_orchestration.store.work import Progress, StageResult
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
 
 OWNER = "team:lead-engine"
 RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
@@ -35,7 +40,17 @@ _ROOMS = {
 }
 """Where the page shows what an asset holds."""
 
-_TOTALS = ("picked", "fetched", "rows", "compared")
+_TABLES: Mapping[str, Table] = {
+    "raw_leads": ingestion.raw_leads,
+    "referrals": referrals.referrals,
+    "companies": companies.companies,
+    "domain_scans": scans.scans,
+    "lead_scores": scores.scores,
+    "dynamics_records": crm.crm_records,
+    "dynamics_changes": crm.crm_audit,
+    "dynamics_differences": crm.crm_differences,
+}
+"""What an asset is, for its row count. Imported leads are a part of raw_leads and have none of their own."""
 
 Work = Callable[[Progress], StageResult]
 Check = Callable[[StageResult], dg.AssetCheckResult]
@@ -70,10 +85,10 @@ def run_stage(
 
 
 def _metadata(engine: Engine, kind: str, result: StageResult) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "dagster/row_count": next((result.counts[name] for name in _TOTALS if name in result.counts), 0),
-        "page": dg.MetadataValue.url(f"{engine.settings.page_url}/{_ROOMS.get(kind, '')}"),
-    }
+    shown: dict[str, Any] = {"page": dg.MetadataValue.url(f"{engine.settings.page_url}/{_ROOMS.get(kind, '')}")}
+    if kind in _TABLES:
+        with engine.store.read() as connection:
+            shown["dagster/row_count"] = rows_in(connection, _TABLES[kind])
     shown.update({name: dg.MetadataValue.int(count) for name, count in result.counts.items()})
     for name, value in result.facts.items():
         if isinstance(value, bool | int | float | str):

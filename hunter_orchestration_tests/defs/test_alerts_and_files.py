@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -101,6 +107,87 @@ targets:
     settings = load_settings(alerts_file=written(tmp_path, text.replace("http://127.0.0.1:9/", inbox.url)))
     assert tell(sqlite_store, settings, [BAD, WARN]) == (2, [])
     assert tell(sqlite_store, settings, [BAD, WARN]) == (0, [])
+
+
+class Mailbox(socketserver.ThreadingTCPServer):
+    """A real SMTP receiver."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+        self.receivers: list[str] = []
+        super().__init__(("127.0.0.1", 0), _Smtp)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+
+class _Smtp(socketserver.StreamRequestHandler):
+    server: Mailbox
+
+    def handle(self) -> None:
+        self._answer("220 here")
+        while line := self.rfile.readline().decode().strip():
+            if line.upper() == "DATA":
+                self._answer("354 go on")
+                self._receive()
+            elif line.upper().startswith("RCPT TO:"):
+                self.server.receivers.append(line[8:].strip("<> "))
+            self._answer("221 bye" if line.upper() == "QUIT" else "250 fine")
+
+    def _receive(self) -> None:
+        lines = []
+        while (line := self.rfile.readline()) != b".\r\n":
+            lines.append(line)
+        message = message_from_bytes(b"".join(lines), policy=default)
+        self.server.messages.append(message)
+
+    def _answer(self, text: str) -> None:
+        self.wfile.write(text.encode() + b"\r\n")
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    made = Mailbox()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def test_mail_has_all_that_servers_ask_of_it_and_says_it_in_the_language_of_its_target(
+    sqlite_store: Store, tmp_path: Path, mailbox: Mailbox
+) -> None:
+    port = mailbox.server_address[1]
+    target = (
+        f"{{name: m, kind: email, host: 127.0.0.1, port: {port}, security: none, language: tr, "
+        "sender: Hunter <hunter@partner.example>, to: [a@partner.example, b@partner.example]}"
+    )
+    settings = load_settings(alerts_file=written(tmp_path, f"targets: [{target}]"))
+    for state in (BAD, Seen(BAD.subject, "ok", "It runs.", BAD.link, "Çalışıyor.")):
+        assert tell(sqlite_store, settings, [state]) == (1, [])
+    first, second = mailbox.messages
+    assert first["Subject"] == "Hunter: sync_referrals: sorun"
+    assert second["Subject"] == "Hunter: sync_referrals: düzeldi"
+    assert abs((parsedate_to_datetime(str(first["Date"])) - datetime.now(UTC)).total_seconds()) < 60
+    assert str(first["Message-ID"]).endswith("@partner.example>")
+    assert first["Message-ID"] != second["Message-ID"]
+    assert first["Auto-Submitted"] == "auto-generated"
+    assert mailbox.receivers == ["a@partner.example", "b@partner.example"] * 2
+    assert "ayse@firma.example" not in first.get_content()
+    assert BAD.link in first.get_content()
+
+
+def test_teams_gets_an_adaptive_card(sqlite_store: Store, tmp_path: Path, inbox: Inbox) -> None:
+    settings = load_settings(alerts_file=written(tmp_path, f"targets: [{{name: t, kind: teams, url: '{inbox.url}'}}]"))
+    assert tell(sqlite_store, settings, [WARN]) == (1, [])
+    (body,) = inbox.bodies
+    assert body["type"] == "message"
+    (attachment,) = body["attachments"]
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    card = attachment["content"]
+    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+    assert [block["text"] for block in card["body"]] == ["raw_leads.sign_in_lasts: warning", "Nine days left."]
+    assert [(action["type"], action["url"]) for action in card["actions"]] == [("Action.OpenUrl", WARN.link)]
 
 
 def test_a_refused_alert_is_tried_again(sqlite_store: Store, tmp_path: Path, inbox: Inbox) -> None:

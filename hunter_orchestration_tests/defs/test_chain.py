@@ -36,6 +36,7 @@ from hunter_orchestration.store.tables.crm import crm_records
 from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.operations import events, sync_runs
 from hunter_orchestration.store.tables.referrals import referrals
+from hunter_orchestration.store.tables.scores import scores
 
 pytestmark = pytest.mark.slow
 
@@ -103,12 +104,18 @@ def test_referrals_become_companies_are_scanned_scored_and_pushed(
     assert metadata["page"].value == f"{load_settings().page_url}/referrals"
     scored = [event for event in run.get_asset_materialization_events() if event.asset_key.path == ["lead_scores"]]
     assert "| domain |" in scored[0].materialization.metadata["sample"].value
+    counted = scored[0].materialization.metadata["dagster/row_count"].value
 
     again = run_job(instance, "sync_referrals")
     assert again.success
     assert counts_of(either_store, "raw_leads")["stored"] == 0
     assert counts_of(either_store, "companies").get("linked", 0) == 0
     assert counts_of(either_store, "dynamics_records")["picked"] == 0
+    # The catalogue shows it as the rows of the table, not of the last run.
+    assert counted == rows(either_store, scores) > 20
+    for event in again.get_asset_materialization_events():
+        if event.asset_key is not None and event.asset_key.path == ["lead_scores"]:
+            assert event.materialization.metadata["dagster/row_count"].value == counted
 
     assert not sync_tick(either_store, load_settings(), datetime.now(UTC)).starts
     assert not push_tick(either_store, load_settings(), datetime.now(UTC)).starts
@@ -225,7 +232,6 @@ def test_new_rules_are_seen_by_the_score_they_left_behind(
     connected: RunningSandbox, instance: dg.DagsterInstance, own_store: Store
 ) -> None:
     from hunter_orchestration.defs.watching import rules_tick
-    from hunter_orchestration.store.tables.scores import scores
 
     run_job(instance, "sync_referrals")
     now = datetime.now(UTC)
