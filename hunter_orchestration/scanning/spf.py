@@ -207,6 +207,11 @@ def expand(target: str, domain: str) -> str | None:
     return None if unknown or len(text) > 253 or " " in text else text.lower()
 
 
+def _is_name(text: str) -> bool:
+    """Whether what macros made can be asked for (section 4.3)."""
+    return all(0 < len(label) < 64 for label in text.removesuffix(".").split("."))
+
+
 class _Walk:
     """One evaluation: walks the tree in order and stops at the first thing that voids the record.
 
@@ -249,7 +254,7 @@ class _Walk:
     def _host(self, kind: str, target: str, domain: str) -> tuple[SpfState, str] | None:
         """A term whose lookup may find nothing (section 4.6.4)."""
         name = expand(target, domain) if target else domain
-        if name is None:
+        if name is None or not _is_name(name):
             return None
         asked = name, MX if kind == "mx" else A
         answer = self.hosts.get(asked)
@@ -270,6 +275,8 @@ class _Walk:
         name = expand(target, domain)
         if name is None:
             return None
+        if not _is_name(name):
+            return "syntax", f"{kind} {name[:60]!r} names no domain"
         answer = self.answers.get(name)
         if answer is None:
             self.texts.add(name)

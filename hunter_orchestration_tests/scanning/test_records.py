@@ -53,6 +53,8 @@ def evaluated(record: str | list[str], included: dict[str, str | Answer] | None 
         ("v=spf1 redirect=a.example redirect=b.example", "syntax", None),
         ("v=spf1 exists:%{x}.a.example -all", "syntax", "-all"),
         ("v=spf1 include:über.example -all", "syntax", "-all"),
+        ("v=spf1 include:%{d}..x.example -all", "syntax", "-all"),
+        ("v=spf1 a:%{d}..x.example exists:%{d}..y.example mx:%{d}..z.example -all", "valid", "-all"),
         ("v=spf1 --all", "syntax", None),
     ],
 )
