@@ -159,18 +159,39 @@ def _separator(path: Path, encoding: str) -> str:
 
 def _csv_rows(path: Path, form: FileForm) -> Iterator[FileRow]:
     with _opened_text(path, form.encoding or "utf-8") as lines:
-        reader = csv.reader(lines, delimiter=form.separator or ",")
+        taken: list[str] = []
+        reader = csv.reader(_noted(lines, taken), delimiter=form.separator or ",")
         line = 1
+        last: FileRow | None = None
         try:
             for cells in reader:
+                if last is not None:
+                    yield last
+                    last = None
                 start, line = line, reader.line_num + 1
+                swallowed = len(taken) > 1 and sum(text.count('"') for text in taken) % 2
+                taken.clear()
                 if start == 1 and len(cells) <= 2 and cells and cells[0].strip().lower() in ("sep=", *_SEP_LINES):
                     continue
-                yield start, [cell.strip() for cell in cells]
+                last = start, [cell.strip() for cell in cells]
         except csv.Error as error:
             raise FileRefusedError(
                 f"The file can't be read as CSV near line {line}: {error}.", "Check its quotation marks."
             ) from None
+        if last is not None and swallowed:
+            # The module takes all lines up to the end of the file for one cell, and says nothing.
+            raise FileRefusedError(
+                f"A quotation mark in line {last[0]} is never closed; the lines below it can't be told apart.",
+                "Close it, or take it out.",
+            )
+        if last is not None:
+            yield last
+
+
+def _noted(lines: Iterator[str], taken: list[str]) -> Iterator[str]:
+    for text in lines:
+        taken.append(text)
+        yield text
 
 
 _SEP_LINES = tuple(f"sep={separator}" for separator in _SEPARATORS)

@@ -189,6 +189,16 @@ def _repacked(source: Path, target: Path, part: str, content: bytes) -> Path:
     return target
 
 
+def test_a_quotation_mark_that_is_never_closed_swallows_no_rows(sqlite_store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "open.csv"
+    path.write_text('domain,company\na.com.tr,"Two\nlines, ""quoted"""\nb.com.tr,5" screens\nc.com.tr,"X\nd.com.tr,Y\n')
+    with pytest.raises(FileRefusedError, match="in line 5 is never closed"):
+        imported(sqlite_store, tmp_path, path)
+    path.write_text(path.read_text().replace('"X', "X"))
+    _, result = imported(sqlite_store, tmp_path, path)
+    assert result.counts["stored"] == 4
+
+
 SHEET = "xl/worksheets/sheet1.xml"
 
 
