@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from hunter_orchestration.alerts.states import Alert
 from hunter_orchestration.errors import PermanentError, TransientError
+from hunter_orchestration.loopback import is_loopback
 
 _TIMEOUT = 10
 _COLOURS = {"problem": "attention", "warning": "warning", "recovered": "good"}
@@ -44,7 +45,7 @@ class _Address(_Target):
     @classmethod
     def _safe(cls, value: SecretStr) -> SecretStr:
         parts = urlsplit(value.get_secret_value())
-        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
+        if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)):
             return value
         raise ValueError("must start with https:// (http:// only for this machine)")
 
@@ -75,7 +76,7 @@ class Email(_Target):
 
     @model_validator(mode="after")
     def _no_password_in_clear(self) -> Email:
-        if self.user and self.security == "none" and self.host not in ("127.0.0.1", "localhost", "::1"):
+        if self.user and self.security == "none" and not is_loopback(self.host):
             raise ValueError("a password needs security: starttls or tls")
         return self
 

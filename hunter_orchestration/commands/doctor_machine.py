@@ -141,7 +141,7 @@ def check_files(settings: Settings) -> Iterator[Finding]:
 
 def check_page(settings: Settings) -> Iterator[Finding]:
     """The page is on loopback, or asks people to sign in."""
-    from hunter_orchestration.web.guard import is_loopback
+    from hunter_orchestration.loopback import is_loopback
     from hunter_orchestration.web.people import check_exposure
 
     try:

@@ -33,6 +33,8 @@ from hunter_orchestration.dynamics.refusals import (
     read_refusal,
 )
 from hunter_orchestration.dynamics.sign_in import AppTokens, TokenSource
+from hunter_orchestration.entra import Bearer
+from hunter_orchestration.loopback import is_loopback
 from hunter_orchestration.settings import Settings
 
 _ROOT = "/api/data/v9.2/"
@@ -40,7 +42,6 @@ _TIMEOUTS = (10, 120)
 _ATTEMPTS = 5
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 20.0
 _PAGES = 10_000
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _RESERVED = frozenset("/<>*%&:\\?+")
 
 
@@ -58,16 +59,6 @@ def key_address(entity_set: str, column: str, value: str) -> str:
     if bad or not value:
         raise KeyValueError(f"the key value {value!r} holds {' '.join(map(repr, bad)) or 'nothing'}")
     return f"{entity_set}({column}='{value.replace(chr(39), chr(39) * 2).replace('#', '%23')}')"
-
-
-class _Bearer(requests.auth.AuthBase):
-    # An auth object, not a header: requests would let a .netrc entry replace a plain Authorization header.
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 class DataverseClient:
@@ -97,7 +88,7 @@ class DataverseClient:
                 "HUNTER_DYNAMICS_URL is not the address of an organisation.",
                 "Set it, for example to https://contoso.crm4.dynamics.com.",
             )
-        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        if parts.scheme != "https" and not is_loopback(parts.hostname):
             raise NotReadyError("HUNTER_DYNAMICS_URL is not https; no token is sent there.", "Write it with https://.")
         self.origin = _origin(settings.dynamics_url)
         self.root = self.origin + _ROOT
@@ -109,7 +100,7 @@ class DataverseClient:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._session = requests.Session()
-        self._session.trust_env = parts.hostname not in _LOOPBACK
+        self._session.trust_env = not is_loopback(parts.hostname)
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=settings.dynamics_concurrency)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -291,7 +282,7 @@ class DataverseClient:
             with self._lock:
                 self.requests += 1
             response = self._session.request(
-                method, url, data=body, headers=sent, auth=_Bearer(token), timeout=_TIMEOUTS, allow_redirects=False
+                method, url, data=body, headers=sent, auth=Bearer(token), timeout=_TIMEOUTS, allow_redirects=False
             )
             if response.status_code in range(300, 400) and response.status_code != 304:
                 return None, f"a redirect, status {response.status_code}"

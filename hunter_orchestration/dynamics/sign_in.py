@@ -8,13 +8,12 @@ from urllib.parse import urlsplit
 
 import msal
 import requests
-from requests.adapters import HTTPAdapter
 
-from hunter_orchestration import certificates
+from hunter_orchestration import entra
 from hunter_orchestration.dynamics.refusals import SignInError, UnreachableError
+from hunter_orchestration.loopback import is_loopback
 from hunter_orchestration.settings import Settings
 
-_TIMEOUT = 30
 _MFA = "AADSTS50076"
 _AWAY = ("temporarily_unavailable", "server_error")
 
@@ -23,19 +22,6 @@ class TokenSource(Protocol):
     """Where the bearer token comes from; ``force`` asks for a new one because the last was refused."""
 
     def token(self, *, force: bool = False) -> str: ...
-
-
-class _Loopback(HTTPAdapter):
-    # MSAL insists on https; a stand-in on this machine speaks plain http at the same address.
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        request.url = (request.url or "").replace("https://", "http://", 1)
-        return super().send(request, *args, **kwargs)
-
-
-class _Session(requests.Session):
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        kwargs.setdefault("timeout", _TIMEOUT)
-        return super().request(*args, **kwargs)
 
 
 class AppTokens:
@@ -85,14 +71,9 @@ class AppTokens:
                 "No app registration is configured for Dynamics.", "Set HUNTER_CLIENT_ID and HUNTER_TENANT_ID."
             )
         parts = urlsplit(settings.authority_url)
-        options: dict[str, Any] = {"http_client": _Session()}
-        base = settings.authority_url
-        if parts.scheme == "http":
-            if parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-                raise SignInError("HUNTER_AUTHORITY_URL is not https.", "Write it with https://.")
-            base = f"https://{parts.netloc}"
-            options["http_client"].mount(base, _Loopback())
-            options |= {"instance_discovery": False, "validate_authority": False}
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise SignInError("HUNTER_AUTHORITY_URL is not https.", "Write it with https://.")
+        base, options = entra.reach(settings.authority_url)
         try:
             return msal.ConfidentialClientApplication(
                 settings.client_id, authority=f"{base}/{tenant}", client_credential=self._credential(), **options
@@ -106,7 +87,7 @@ class AppTokens:
     def _credential(self) -> Any:
         settings = self._settings
         if settings.client_certificate is not None:
-            return certificates.credential(settings.client_certificate, SignInError)
+            return entra.credential(settings.client_certificate, SignInError)
         secret = settings.client_secret.get_secret_value()
         if not secret:
             raise SignInError(

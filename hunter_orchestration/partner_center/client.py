@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any, Protocol, TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -20,8 +19,10 @@ import orjson
 import requests
 import tenacity
 
+from hunter_orchestration.entra import Bearer
 from hunter_orchestration.errors import HunterError, PermanentError, TransientError
 from hunter_orchestration.logging import get_logger
+from hunter_orchestration.loopback import is_loopback
 from hunter_orchestration.partner_center.models import format_stamp, identity
 from hunter_orchestration.partner_center.refusals import (
     MfaRequiredError,
@@ -71,26 +72,6 @@ class Page:
     rows: list[Any]
     last: bool
     server_time: datetime | None
-
-
-class _Bearer(requests.auth.AuthBase):
-    # An auth object, not a header: requests would let a .netrc entry replace a plain Authorization header.
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host of a URL is this machine by its very name: nothing is looked up."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def checked_origin(url: str, setting: str) -> str:
@@ -267,7 +248,7 @@ class PartnerCenterClient:
             return self._session.request(
                 method,
                 url,
-                auth=_Bearer(token),
+                auth=Bearer(token),
                 headers=headers,
                 timeout=_TIMEOUTS,
                 allow_redirects=False,

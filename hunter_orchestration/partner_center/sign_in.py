@@ -11,16 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msal
 import requests
-from requests.adapters import HTTPAdapter
 
-from hunter_orchestration import certificates
+from hunter_orchestration import entra
 from hunter_orchestration.errors import HunterError, PermanentError, TransientError
 from hunter_orchestration.logging import get_logger
-from hunter_orchestration.partner_center.client import checked_origin, is_loopback
+from hunter_orchestration.partner_center.client import checked_origin
 from hunter_orchestration.partner_center.refusals import (
     ConsentMissingError,
     MfaRequiredError,
@@ -38,7 +36,6 @@ Sees = Literal["all", "own", "unknown"]
 HOLDS = timedelta(days=90)
 """How long a refresh token lives unused (contract section 1)."""
 
-_TIMEOUT = 30
 _MARGIN = 300
 _MFA_CODES = frozenset({50072, 50074, 50076, 50079, 50158})
 _CONSENT_CODES = frozenset({65001, 65004, 650052, 90094})
@@ -78,36 +75,6 @@ class SignInStatus:
     problem: str | None
 
 
-class _Loopback(HTTPAdapter):
-    """MSAL insists on https; a stand-in on this machine speaks plain http behind the same address."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        request.url = (request.url or "").replace("https://", "http://", 1)
-        return super().send(request, *args, **kwargs)
-
-
-class _Session(requests.Session):
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        kwargs.setdefault("timeout", _TIMEOUT)
-        return super().request(*args, **kwargs)
-
-
-def _authority(settings: Settings) -> tuple[str, dict[str, Any]]:
-    base = checked_origin(settings.authority_url, "HUNTER_AUTHORITY_URL")
-    parts = urlsplit(base)
-    tenant = settings.tenant_id or "organizations"
-    session = _Session()
-    if parts.scheme == "http" and is_loopback(parts.hostname):
-        secure = f"https://{parts.netloc}"
-        session.mount(secure, _Loopback())
-        return f"{secure}/{tenant}", {
-            "http_client": session,
-            "instance_discovery": False,
-            "validate_authority": False,
-        }
-    return f"{base}/{tenant}", {"http_client": session}
-
-
 def method_of(settings: Settings) -> Method:
     """Which kind of sign-in the settings lead to."""
     if settings.refresh_token.get_secret_value():
@@ -126,7 +93,8 @@ def _application(settings: Settings, method: Method) -> Any:
         raise SignInRefusedError(
             "No app registration is configured for Partner Center.", "Set HUNTER_CLIENT_ID and HUNTER_TENANT_ID."
         )
-    authority, options = _authority(settings)
+    base, options = entra.reach(checked_origin(settings.authority_url, "HUNTER_AUTHORITY_URL"))
+    authority = f"{base}/{settings.tenant_id or 'organizations'}"
     if method == "device_code":
         options["token_cache"] = open_cache(settings)
     credential = None if method in ("device_code", "demo") else _credential(settings)
@@ -147,7 +115,7 @@ def _application(settings: Settings, method: Method) -> Any:
 
 def _credential(settings: Settings) -> Any:
     if settings.client_certificate is not None:
-        return certificates.credential(settings.client_certificate, SignInRefusedError)
+        return entra.credential(settings.client_certificate, SignInRefusedError)
     return settings.client_secret.get_secret_value() or None
 
 

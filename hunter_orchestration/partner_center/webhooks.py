@@ -33,7 +33,8 @@ from cryptography.x509.verification import Store as TrustStore
 
 from hunter_orchestration.errors import PermanentError, TransientError
 from hunter_orchestration.logging import get_logger
-from hunter_orchestration.partner_center.client import TokenSource, checked_origin, is_loopback
+from hunter_orchestration.loopback import is_loopback
+from hunter_orchestration.partner_center.client import TokenSource, checked_origin
 from hunter_orchestration.partner_center.resource import parse_stamp
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Store

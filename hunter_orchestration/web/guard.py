@@ -6,7 +6,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hunter_orchestration.logging import get_logger
+from hunter_orchestration.loopback import is_loopback
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.web.problems import ProblemError, answer, from_exception
 
@@ -41,16 +41,6 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIMPLE_TYPES = ("text/plain", "application/x-www-form-urlencoded")
 
 log = get_logger("hunter.web")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address only answers this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:

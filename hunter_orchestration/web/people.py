@@ -10,10 +10,10 @@ from typing import Literal
 
 from fastapi import Request, Response
 
+from hunter_orchestration.loopback import is_loopback
 from hunter_orchestration.settings import Settings, SettingsError
 from hunter_orchestration.store import Store, page_state
 from hunter_orchestration.store.work import utc_now
-from hunter_orchestration.web.guard import is_loopback
 from hunter_orchestration.web.problems import ProblemError
 
 Role = Literal["viewer", "seller", "admin"]

@@ -13,10 +13,11 @@ import requests
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from hunter_orchestration import entra
 from hunter_orchestration.logging import get_logger
+from hunter_orchestration.loopback import is_loopback
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.web.context import Hunter
-from hunter_orchestration.web.guard import is_loopback
 from hunter_orchestration.web.people import ROLES, Role, sign_in_configured
 from hunter_orchestration.web.problems import ProblemError
 from hunter_orchestration.web.sign_in_pages import signed_out_page, told
@@ -30,22 +31,6 @@ _TIMEOUT = 15
 log = get_logger("hunter.web")
 
 
-class _LoopbackAdapter(requests.adapters.HTTPAdapter):
-    """MSAL speaks https only; an authority on this machine (the sandbox) is reached over plain http."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        request.url = (request.url or "").replace("https://", "http://", 1)
-        return super().send(request, *args, **kwargs)
-
-
-class _Session(requests.Session):
-    """A session that never waits for ever."""
-
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        kwargs.setdefault("timeout", _TIMEOUT)
-        return super().request(*args, **kwargs)
-
-
 class SignIn:
     """Sign-ins under way, and the MSAL application that finishes them. A restart only costs a second click."""
 
@@ -54,9 +39,7 @@ class SignIn:
         self._flows: dict[str, tuple[float, dict[str, Any], str]] = {}
         self._lock = threading.Lock()
         parts = urlsplit(settings.authority_url)
-        self._loopback = parts.scheme == "http" and is_loopback(parts.hostname or "")
-        self._authority = f"https://{parts.netloc}{parts.path}/{settings.tenant_id}"
-        self._origin = f"https://{parts.netloc}"
+        self._loopback = parts.scheme == "http" and is_loopback(parts.hostname)
 
     def begin(self, next_path: str) -> tuple[str, str]:
         """Where to send the browser, and the id that its cookie carries meanwhile."""
@@ -97,16 +80,13 @@ class SignIn:
         return dict(claims), next_path
 
     def _application(self) -> Any:
-        session = _Session()
-        if self._loopback:
-            session.mount(self._origin, _LoopbackAdapter())
+        base, options = entra.reach(self._settings.authority_url, timeout=_TIMEOUT)
         try:
             return msal.ConfidentialClientApplication(
                 self._settings.auth_client_id,
                 client_credential=self._settings.auth_client_secret.get_secret_value(),
-                authority=self._authority,
-                http_client=session,
-                **({"instance_discovery": False, "validate_authority": False} if self._loopback else {}),
+                authority=f"{base}/{self._settings.tenant_id}",
+                **options,
             )
         except (requests.RequestException, ValueError) as error:
             log.warning("authority unreachable", error=type(error).__name__)
