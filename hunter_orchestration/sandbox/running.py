@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
+import secrets
 import socket
 import subprocess
 import sys
@@ -23,7 +23,7 @@ from hunter_orchestration.errors import TransientError
 DNS_OFFSET, CONTROL_OFFSET = 53, 80
 _START_SECONDS = 60
 _TRIES = 5
-_SPARE = (15_000, 32_000)
+_SPARE = range(15_000, 32_000)
 
 
 class SandboxNotStartedError(TransientError):
@@ -286,7 +286,7 @@ def spare_port(*, beside: Sequence[int] = ()) -> int:
     while a killed service is away.
     """
     while True:
-        base = random.randrange(*_SPARE)
+        base = _SPARE.start + secrets.randbelow(len(_SPARE))
         if all(_is_spare(base + offset) for offset in (0, *beside)):
             return base
 
