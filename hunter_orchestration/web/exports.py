@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import xlsxwriter
 
+from hunter_orchestration.web.export_words import words_of
+
 Language = Literal["tr", "en"]
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -24,7 +26,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "technical_heat": ("Technical heat", "Teknik sıcaklık"),
     "commercial_heat": ("Commercial heat", "Ticari sıcaklık"),
     "provider": ("Mail provider", "E-posta sağlayıcısı"),
-    "gateway": ("Mail gateway", "E-posta ağ geçidi"),
+    "gateway": ("Mail gateway", "E-posta geçidi"),
     "hoster": ("Hoster", "Barındırma"),
     "country": ("Country", "Ülke"),
     "size": ("Size", "Büyüklük"),
@@ -35,13 +37,13 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "referral_substatus": ("Referral substatus", "Yönlendirme alt durumu"),
     "referral_count": ("Referrals", "Yönlendirmeler"),
     "expires_at": ("Answer by (UTC)", "Son yanıt (UTC)"),
-    "deal_value": ("Deal value", "Anlaşma değeri"),
+    "deal_value": ("Deal value", "Anlaşma tutarı"),
     "currency": ("Currency", "Para birimi"),
     "dynamics_state": ("Dynamics", "Dynamics"),
     "dynamics_detail": ("Dynamics detail", "Dynamics ayrıntısı"),
     "complete": ("Score complete", "Puan tam"),
     "first_seen_at": ("First seen (UTC)", "İlk görülme (UTC)"),
-    "changed_at": ("Changed (UTC)", "Değişme (UTC)"),
+    "changed_at": ("Changed (UTC)", "Değişim (UTC)"),
 }
 """Columns that can be exported, with their English and Turkish headings."""
 
@@ -61,7 +63,7 @@ def _cell(row: Mapping[Any, Any], column: str, language: Language) -> Any:
         return None
     if isinstance(value, bool):
         return ("Evet" if value else "Hayır") if language == "tr" else ("yes" if value else "no")
-    return value
+    return words_of(column, value, language) if isinstance(value, str) else value
 
 
 def csv_pieces(rows: Iterable[Mapping[Any, Any]], columns: Sequence[str], language: Language) -> Iterator[bytes]:

@@ -168,7 +168,7 @@ def test_on_a_phone_the_first_leads_are_in_view(site: str, page_for: PageFactory
     top = page.locator(ROWS).first.bounding_box()
     assert top is not None
     assert top["y"] < 600
-    last = page.get_by_role("button", name="Diğer süzgeçler")
+    last = page.get_by_role("button", name="Diğer filtreler")
     last.focus()
     expect(last).to_be_in_viewport(ratio=0.9)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -13,6 +13,8 @@ from starlette.testclient import TestClient
 
 from hunter_orchestration.store import Store, lead_queries
 from hunter_orchestration.store.lead_filters import LeadFilter
+from hunter_orchestration.web.assets import default_folder
+from hunter_orchestration.web.export_words import CATALOGUES
 from hunter_orchestration.web.exports import COLUMNS, csv_pieces
 from hunter_orchestration_tests.web.conftest import ClientFactory
 from hunter_orchestration_tests.web.seeding import lead, put
@@ -37,7 +39,7 @@ def test_csv_holds_exactly_the_filter_in_the_order_and_columns_asked_for(
     assert answer.content.startswith(b"\xef\xbb\xbf")
     rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"), newline=""), delimiter=";"))
     assert rows == [
-        ["Şirket", "Puan", "Anlaşma değeri"],
+        ["Şirket", "Puan", "Anlaşma tutarı"],
         ['Alfa; "Bir"\nİki', "90", "1234,5"],
         ["Beta", "10", ""],
     ]
@@ -68,6 +70,48 @@ def test_xlsx_holds_types_not_texts(client_for: ClientFactory, store: Store) -> 
     assert rows[1][:3] == ["Işık", 75.0, 10.25]
     assert rows[1][3].year == 2026
     assert rows[2][1] == ""
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ["Greenfield", "Self-hosted", "Co-sell", "New", "Synced", "51–250", "Partner Center"]),
+        ("tr", ["Yeni alan", "Kendi sunucusu", "Ortak satış", "Yeni", "Eşitlendi", "51–250", "Partner Center"]),
+    ],
+)
+def test_cells_hold_the_words_of_the_page_and_no_codes(
+    client_for: ClientFactory, sqlite_store: Store, language: str, said: list[str]
+) -> None:
+    put(
+        sqlite_store,
+        [
+            lead(
+                "a.example",
+                commercial_segment="GREENFIELD",
+                provider="Local",
+                referral_category="co_sell",
+                referral_status="New",
+                dynamics_state="synced",
+                size="51to250employees",
+                source="partnercenter",
+            )
+        ],
+    )
+    columns = "commercial_segment,provider,referral_category,referral_status,dynamics_state,size,source"
+    client = client_for(sqlite_store)
+    text = client.get(f"/api/v1/leads/export.csv?columns={columns}&lang={language}").content.decode("utf-8-sig")
+    assert text.splitlines()[1].split(";" if language == "tr" else ",") == said
+    book = client.get(f"/api/v1/leads/export.xlsx?columns={columns}&lang={language}").content
+    sheet = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0)
+    assert sheet.to_python()[1] == said
+
+
+@pytest.mark.parametrize(("place", "language"), [(0, "en"), (1, "tr")])
+def test_words_of_exports_are_those_of_the_page(place: int, language: str) -> None:
+    text = (default_folder() / "src" / "texts" / f"{language}.js").read_text(encoding="utf-8")
+    for stem, words in CATALOGUES.values():
+        for code, said in words.items():
+            assert f'"{stem}.{code}": "{said[place]}",' in text
 
 
 def test_unknown_columns_are_refused(client: TestClient) -> None:

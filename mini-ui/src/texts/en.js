@@ -409,6 +409,7 @@ export const en = {
   "field.place": "Place",
   "field.reason": "Reason",
   "field.size": "Size",
+  "field.tenant_id": "Microsoft tenant id",
   "field.title": "Job title",
   "field.type": "Type",
   "field.updated": "Updated",
