@@ -11,7 +11,9 @@ import base64
 import binascii
 import re
 import time
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -27,6 +29,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, VerificationError
 from cryptography.x509.verification import Store as TrustStore
@@ -54,6 +57,7 @@ _NEWEST = timedelta(days=1)
 _CERTIFICATE_SECONDS = 3600
 _CERTIFICATES = 8
 _TIMEOUTS = (5, 10)
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _ID = re.compile(r"[A-Za-z0-9-]{1,100}")
 _REGISTRATION = "/webhooks/v1/registration"
 
@@ -253,13 +257,23 @@ def _signature(headers: Mapping[str, str]) -> bytes:
 
 def _trust(bundle: Path | None) -> TrustStore:
     try:
-        pem = (bundle or Path(certifi.where())).read_bytes()
-        return TrustStore(x509.load_pem_x509_certificates(pem))
+        return TrustStore(x509.load_pem_x509_certificates(bundle.read_bytes()) if bundle else _public_roots())
     except (OSError, ValueError) as error:
         raise PermanentError(
             f"The webhook's root certificates can't be read ({type(error).__name__}).",
             "Check HUNTER_WEBHOOK_ROOT_CERTIFICATE.",
         ) from None
+
+
+def _public_roots() -> list[x509.Certificate]:
+    """Mozilla's roots. Some have the serial number 0, which cryptography warns of and will refuse one day."""
+    roots = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        for pem in _PEM.findall(Path(certifi.where()).read_bytes()):
+            with suppress(ValueError):
+                roots.append(x509.load_pem_x509_certificate(pem))
+    return roots
 
 
 def _download(url: str) -> bytes:

@@ -128,6 +128,16 @@ def test_a_certificate_of_a_foreign_root_an_ended_one_and_a_foreign_issuer_are_r
         assert refused(verifier, body, given) == "chain"
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_public_roots_load_without_a_warning_and_do_not_vouch_for_a_root_of_ones_own(
+    service: Service, signer: Signer
+) -> None:
+    publish(service, signer)
+    verifier = WebhookVerifier(settings_for(service, webhook_certificate_hosts=[service.url.removeprefix("http://")]))
+    body = event()
+    assert refused(verifier, body, headers(service, signer, body)) == "chain"
+
+
 def test_a_trusted_chain_of_another_organisation_is_refused(service: Service, tmp_path: Path) -> None:
     root = issue(named("Other Corporation", "Root"), None, authority=True)
     signer = issue(named("Microsoft Corporation", "Events"), root, authority=False)
