@@ -18,6 +18,7 @@ from hunter_orchestration.commands.console import (
     say,
 )
 from hunter_orchestration.commands.dynamics_printing import print_plan, print_refused, print_result, print_rows
+from hunter_orchestration.store import Store
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON value instead of a table.")]
 _Domains = Annotated[list[str] | None, typer.Option("--domain", "-d", help="Only this company; may be repeated.")]
@@ -110,7 +111,8 @@ def _sync(app: typer.Typer) -> None:
             from hunter_orchestration.settings import load_settings
 
             settings = load_settings()
-            rows = stage.plan(opened_store(settings), settings, domains=domain, since=_utc(since))
+            store = opened_store(settings)
+            rows = stage.plan(store, settings, domains=_companies(store, domain), since=_utc(since))
             if as_json:
                 print_json(rows)
                 return
@@ -132,8 +134,9 @@ def _sync(app: typer.Typer) -> None:
 
             settings, window = load_settings(), _window(since)
             store = opened_store(settings)
+            named = _companies(store, domain)
             with progress("pushed") as report:
-                options: dict[str, Any] = {"domains": domain, "window": window, "dry_run": dry_run, "force": force,
+                options: dict[str, Any] = {"domains": named, "window": window, "dry_run": dry_run, "force": force,
                                            "actor": _actor(), "progress": report}  # fmt: skip
                 if dry_run:
                     result = stage.push(store, settings, **options)
@@ -327,3 +330,20 @@ def _actor() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "hunter"
+
+
+def _companies(store: Store, named: list[str] | None) -> list[str] | None:
+    """The domains of companies as the store has them, from what a person writes."""
+    if not named:
+        return None
+    from hunter_orchestration.companies.domains import company_domain
+    from hunter_orchestration.dynamics.decisions import NoSuchRecordError
+    from hunter_orchestration.store import companies
+
+    domains = [company_domain(text).domain or text for text in named]
+    with store.read() as connection:
+        unknown = set(domains) - companies.by_domain(connection, domains).keys()
+    if unknown:
+        shown = ", ".join(repr(domain) for domain in sorted(unknown))
+        raise NoSuchRecordError(f"There is no company {shown}.", "Look it up with hunter companies list.")
+    return domains

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.mapping import TABLES, FieldMapping, LoadedMapping, Stage
 from hunter_orchestration.dynamics.metadata import Column, Metadata, Table, read_metadata
-from hunter_orchestration.dynamics.refusals import CrmRefusedError, NotReadyError
+from hunter_orchestration.dynamics.refusals import CrmRefusedError, NotReadyError, UnreachableError
 from hunter_orchestration.dynamics.values import Renderer
 
 KEY = "hnt_externalid"
@@ -119,6 +119,8 @@ def _look(
     except CrmRefusedError as error:
         fix = "Check that the application user exists in the organisation and has a security role."
         raise NotReadyError(f"The organisation refuses the application: {error.refusal.message}", fix) from None
+    if not isinstance(who, dict) or not who.get("OrganizationId"):
+        raise UnreachableError("Dynamics did not say which organisation it is.", "Check HUNTER_DYNAMICS_URL.")
     report.organisation_id, report.user_id = str(who.get("OrganizationId")), str(who.get("UserId"))
     if known_organisation is not None and known_organisation != report.organisation_id:
         report.findings.append(
@@ -132,8 +134,15 @@ def _look(
     if whole or asking:
         report.findings += _duplicate_rules(client, asking, report.duplicate_rules)
     report.fields += _fields(loaded, metadata, report.findings)
-    rows = client.get("transactioncurrencies?$select=isocurrencycode")["value"]
-    return report, metadata, {str(r["isocurrencycode"]).upper(): r["transactioncurrencyid"] for r in rows}
+    rows = _rows(client, "transactioncurrencies?$select=isocurrencycode")
+    currencies = {
+        str(r["isocurrencycode"]).upper(): r["transactioncurrencyid"] for r in rows if r.get("isocurrencycode")
+    }
+    return report, metadata, currencies
+
+
+def _rows(client: DataverseClient, path: str) -> list[dict[str, Any]]:
+    return [row for page in client.pages(path) for row in page["value"]]
 
 
 def validate(loaded: LoadedMapping, metadata: Metadata) -> list[Finding]:
@@ -227,7 +236,8 @@ def _privileges(client: DataverseClient, user_id: str) -> Iterator[Finding]:
         yield Finding("warning", "privileges", "", f"can't be read ({error.refusal.message[:120]})",
                       "Give the application user the right to read its own roles, or check them by hand.")  # fmt: skip
         return
-    held = {str(p.get("PrivilegeName", "")).lower() for p in answer.get("RolePrivileges", ())}
+    listed = answer.get("RolePrivileges") if isinstance(answer, dict) else None
+    held = {str(p.get("PrivilegeName") or "").lower() for p in listed or ()}
     if not any(held):
         yield Finding("warning", "privileges", "", "the organisation names none", "Check the roles by hand.")
         return
@@ -244,7 +254,7 @@ def _duplicate_rules(
 ) -> Iterator[Finding]:
     """Fills ``published``. Where Hunter asks for duplicate detection, a table without a published rule detects none."""
     try:
-        rows = client.get("duplicaterules?$select=name,baseentityname&$filter=statecode eq 1")["value"]
+        rows = _rows(client, "duplicaterules?$select=name,baseentityname&$filter=statecode eq 1")
     except CrmRefusedError as error:
         if asking:
             yield Finding("warning", "duplicaterules", "", f"can't be read ({error.refusal.message[:120]})",

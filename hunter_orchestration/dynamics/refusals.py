@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hunter_orchestration.dynamics.fixes import WORDS
 from hunter_orchestration.errors import PermanentError, TransientError
 from hunter_orchestration.logging import mask
 
@@ -46,9 +47,8 @@ class CrmRefusedError(PermanentError):
 
     def __init__(self, refusal: Refusal) -> None:
         # The CRM and its plug-ins quote what they refuse, and this sentence reaches logs; the ledger keeps it whole.
-        PermanentError.__init__(
-            self, f"Dynamics refused the request ({refusal.code or refusal.status}): {mask(refusal.message)}"
-        )
+        said = f"Dynamics refused the request ({refusal.code or refusal.status}): {mask(refusal.message)}"
+        PermanentError.__init__(self, said if said.endswith((".", "!", "?")) else f"{said}.", WORDS[fix_of(refusal)])
         self.refusal = refusal
 
     def __reduce__(self) -> tuple[type[CrmRefusedError], tuple[Refusal]]:
@@ -102,7 +102,10 @@ def read_refusal(status: int, body: Any) -> Refusal:
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return Refusal(status, "", f"HTTP status {status} without an explanation.")
-    code = str(error.get("code") or "").lower()
+    code = str(error.get("code") or "").strip().lower()
+    if code.lstrip("-").isdecimal():
+        # The same numbers as the documentation's lists give them: signed, in decimal.
+        code = f"0x{int(code) & 0xFFFFFFFF:08x}" if int(code) else ""
     return Refusal(status, "" if code == "0x0" else code, str(error.get("message") or f"HTTP status {status}.")[:2000])
 
 

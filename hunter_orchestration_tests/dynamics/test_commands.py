@@ -54,6 +54,15 @@ def test_check_plan_push_pull_and_reconcile_speak_json(world: World, run: Any) -
     assert {json.loads(line)["outcome"] for line in text.splitlines()} == {"sent", "confirmed"}
 
 
+def test_a_company_is_named_as_people_write_it_and_one_nobody_knows_is_told(world: World, run: Any) -> None:
+    add_companies(world.store, [1])
+    for command in ("plan", "push"):
+        status, text = run(command, "--json", "--domain", "nobody.example")
+        assert (status, text) == (1, "")
+    status, text = run("push", "--json", "--domain", f"https://www.{domain_of(1).upper()}/kontakt")
+    assert (status, json.loads(text)["counts"]["created"]) == (0, 4)
+
+
 def test_rejects_and_conflicts_are_listed_and_decided(world: World, run: Any) -> None:
     add_companies(world.store, [1], referral=False)
     ids = [world.sales.enter("account", name=n, websiteurl=f"https://{domain_of(1)}") for n in ("A", "B")]

@@ -152,11 +152,20 @@ def test_any_body_makes_a_refusal(body: Any) -> None:
     assert read_refusal(400, body).status == 400
 
 
+@pytest.mark.parametrize("code", [-2147220969, "-2147220969", "2147746327", "0x80040217", " 0X80040217 "])
+def test_a_code_in_decimal_is_the_one_in_hexadecimal(code: object) -> None:
+    refusal = read_refusal(400, {"error": {"code": code, "message": None}})
+    assert (refusal.code, refusal.kind, refusal.message) == ("0x80040217", "gone", "HTTP status 400.")
+
+
 def test_what_the_crm_quotes_is_whole_in_the_ledger_and_masked_in_the_error() -> None:
     words = "Plug-in: zeynep.karaca@acme.example, +90 532 555 0101, is on the list."
     refusal = read_refusal(400, {"error": {"code": "0x80040265", "message": words}})
     assert refusal.message == words
-    told = "Dynamics refused the request (0x80040265): Plug-in: z…@acme.example, …, is on the list."
+    told = (
+        "Dynamics refused the request (0x80040265): Plug-in: z…@acme.example, …, is on the list. "
+        "A plug-in or rule in Dynamics refused it. Fill in what its message names."
+    )
     assert str(CrmRefusedError(refusal)) == str(pickle.loads(pickle.dumps(CrmRefusedError(refusal)))) == told
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hunter_orchestration.dynamics import preflight
 from hunter_orchestration.dynamics.mapping import TABLES, load_mapping
-from hunter_orchestration.dynamics.refusals import NotReadyError
+from hunter_orchestration.dynamics.refusals import CrmRefusedError, NotReadyError, UnreachableError
 from hunter_orchestration.dynamics.setup import set_up
 from hunter_orchestration.store import Store, runs
 from hunter_orchestration_tests.dynamics.world import World, add_companies, domain_of, world_in
@@ -140,3 +140,34 @@ def test_duplicate_rules_are_reported_and_missed_where_the_mapping_relies_on_the
     assert report.ready
     (found,) = (f for f in report.findings if "detect_duplicates" in f.problem)
     assert (found.table, found.level) == ("opportunity", "warning")
+
+
+@pytest.mark.parametrize(("path", "body"), [("WhoAmI", []), ("WhoAmI", {"UserId": None}), ("currencies", {"rows": 1})])
+def test_an_answer_of_another_shape_is_no_defect_of_ours(world: World, path: str, body: object) -> None:
+    add_companies(world.store, [1])
+    world.box.fault("dataverse", "status", times=None, status=200, path=path, body=body)
+    with pytest.raises(UnreachableError):
+        world.push()
+    assert world.writes() == {}
+
+
+def test_a_currency_without_a_code_and_a_user_without_named_privileges_stop_nothing(world: World) -> None:
+    add_companies(world.store, [1])
+    rows = {"value": [{"transactioncurrencyid": "x", "isocurrencycode": None}]}
+    world.box.fault("dataverse", "status", times=1, status=200, path="currencies", body=rows)
+    world.box.fault("dataverse", "status", times=1, status=200, path="Privileges", body={"RolePrivileges": None})
+    counts = world.push().counts
+    assert (counts["created"], counts["rejected"]) == (3, 1)
+    assert world.record("opportunity", "00000000-0000-4000-8000-000000000001")["error_code"] == "currency_unknown"
+
+
+def test_a_refusal_before_the_first_write_says_what_to_do(world: World) -> None:
+    add_companies(world.store, [1])
+    refused = {"error": {"code": "0x80040220", "message": "Principal user is missing prvReadEntity privilege"}}
+    world.box.fault("dataverse", "status", times=1, status=403, path="RetrieveMetadataChanges", body=refused)
+    with pytest.raises(CrmRefusedError) as caught:
+        world.push()
+    assert str(caught.value) == (
+        "Dynamics refused the request (0x80040220): Principal user is missing prvReadEntity privilege. "
+        "Give Hunter's application user the missing privilege in Dynamics."
+    )
