@@ -137,6 +137,28 @@ def check_files(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, "problem", error.message, error.fix)
         else:
             yield Finding(name, "ok", "It can be used.")
+    yield from _missing(settings)
+
+
+def _missing(settings: Settings) -> Iterator[Finding]:
+    """What settings name and this user can't use; a service would find out when it needs it, hours later."""
+    for setting, path in (
+        ("HUNTER_MMDB_PATH", settings.mmdb_path),
+        ("HUNTER_WEBHOOK_ROOT_CERTIFICATE", settings.webhook_root_certificate),
+        ("HUNTER_CLIENT_CERTIFICATE", settings.client_certificate),
+    ):
+        if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
+            yield Finding(
+                setting, "problem", f"{path} is no file that can be read.", "Name another, or leave it empty."
+            )
+    folder = settings.import_folder
+    if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        yield Finding(
+            "HUNTER_IMPORT_FOLDER",
+            "problem",
+            f"{folder} is no folder that can be written to; files that were taken are moved within it.",
+            "Make it and give it to this user. The services of deploy/postgres may write below HUNTER_HOME only.",
+        )
 
 
 def check_page(settings: Settings) -> Iterator[Finding]:

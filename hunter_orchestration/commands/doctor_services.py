@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from hunter_orchestration.commands.findings import Finding, State
+from hunter_orchestration.errors import HunterError
 from hunter_orchestration.settings import Settings
 
 _DRIFT_SECONDS = 60
@@ -119,7 +120,11 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
 
     from hunter_orchestration.partner_center.client import checked_origin
 
-    url = checked_origin(settings.partner_center_url, "HUNTER_PARTNER_CENTER_URL")
+    try:
+        url = checked_origin(settings.partner_center_url, "HUNTER_PARTNER_CENTER_URL")
+    except HunterError as error:
+        yield Finding("partner center", "problem", error.message, error.fix)
+        return
     try:
         answer = requests.get(f"{url}/v1.0/engagements/referrals", timeout=_TIMEOUT, allow_redirects=False)
         said = parsedate_to_datetime(answer.headers["Date"])
@@ -189,8 +194,8 @@ def check_resolvers(settings: Settings) -> Iterator[Finding]:
 
 
 def check_sign_in(settings: Settings) -> Iterator[Finding]:
-    """Whether Partner Center can be asked without a person, and for how long."""
-    from hunter_orchestration.partner_center.sign_in import sign_in_status
+    """Whether Partner Center can be asked without a person, and for how long: a token is asked for as a sync does."""
+    from hunter_orchestration.partner_center.sign_in import Tokens, sign_in_status
     from hunter_orchestration.partner_center.token_cache import refuse_readable
 
     refuse_readable(settings.home / "tokens.bin")
@@ -211,7 +216,9 @@ def check_sign_in(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "sign-in", "warning", f"{who}; ends in {status.days_left} days unless it is used.", "Run hunter login."
         )
-    elif status.sees == "own":
+        return
+    Tokens(settings).token()
+    if status.sees == "own":
         yield Finding(
             "sign-in",
             "warning",

@@ -14,6 +14,7 @@ from hunter_orchestration.dynamics.refusals import SignInError, UnreachableError
 from hunter_orchestration.loopback import is_loopback
 from hunter_orchestration.settings import Settings
 
+_UNKNOWN_ADDRESS = "AADSTS500011"
 _MFA = "AADSTS50076"
 _AWAY = ("temporarily_unavailable", "server_error")
 
@@ -55,12 +56,15 @@ class AppTokens:
         if answer.get("error") in _AWAY:
             raise UnreachableError("Entra ID is not available right now.", "The next run tries again.")
         words = str(answer.get("error_description") or answer.get("error") or "no reason given").splitlines()[0]
-        fix = (
-            "Sign in again: the account needs multi-factor authentication; use an app registration instead."
-            if _MFA in words
-            else "Sign in again: check HUNTER_CLIENT_ID, HUNTER_CLIENT_SECRET or HUNTER_CLIENT_CERTIFICATE, and that "
-            "the application user exists in the organisation."
-        )
+        if _MFA in words:
+            fix = "Sign in again: the account needs multi-factor authentication; use an app registration instead."
+        elif _UNKNOWN_ADDRESS in words:
+            fix = "Check HUNTER_DYNAMICS_URL: it is no organisation of this tenant (HUNTER_DYNAMICS_TENANT_ID)."
+        else:
+            fix = (
+                "Sign in again: check HUNTER_CLIENT_ID, HUNTER_CLIENT_SECRET or HUNTER_CLIENT_CERTIFICATE, and that "
+                "the application user exists in the organisation."
+            )
         raise SignInError(f"Entra ID gives no token for Dynamics: {words}", fix)
 
     def _new(self) -> Any:

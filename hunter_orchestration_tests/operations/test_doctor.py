@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from hunter_orchestration.commands import doctor
 from hunter_orchestration.commands.findings import Finding
+from hunter_orchestration.sandbox.running import running_sandbox
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
@@ -140,6 +141,41 @@ def test_a_sign_in_that_is_missing_or_ends_soon_is_found(tmp_path: Path) -> None
     (found,) = looked("sign-in", home=tmp_path, partner_center_enabled=True)
     assert found.state == "warning"
     assert "hunter login" in found.fix
+
+
+@pytest.mark.slow
+def test_credentials_that_entra_refuses_are_found_though_they_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_sandbox(companies=5) as box:
+        for name, value in box.settings().items():
+            monkeypatch.setenv(name, value)
+        on: dict[str, Any] = {"home": tmp_path, "partner_center_enabled": True, "dynamics_enabled": True}
+        assert [finding.state for finding in looked("sign-in", **on)] == ["ok"]
+        (found,) = looked("sign-in", **on, client_secret="canary-1234")
+        assert found.state == "problem"
+        assert found.fix
+        assert "canary" not in found.sentence + found.fix
+        (found,) = looked("dynamics", **on, dynamics_url="http://127.0.0.1:9")
+        assert found.state == "problem"
+        assert "HUNTER_DYNAMICS_URL" in found.fix
+
+
+def test_files_and_folders_that_are_not_there_are_named(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    settings = load_settings(
+        mmdb_path=nowhere, webhook_root_certificate=nowhere, client_certificate=nowhere, import_folder=nowhere
+    )
+    found = {finding.name: finding for finding in doctor.CHECKS["files"](settings) if finding.state == "problem"}
+    assert sorted(found) == ["HUNTER_CLIENT_CERTIFICATE", "HUNTER_IMPORT_FOLDER", "HUNTER_MMDB_PATH",
+                             "HUNTER_WEBHOOK_ROOT_CERTIFICATE"]  # fmt: skip
+    assert all(finding.fix for finding in found.values())
+
+
+def test_an_address_no_token_is_sent_to_is_named() -> None:
+    (found,) = looked("clock", partner_center_enabled=True, partner_center_url="http://api.partner.example")
+    assert (found.name, found.state) == ("partner center", "problem")
+    assert "https" in found.fix
 
 
 def test_a_clock_that_is_wrong_and_a_service_that_is_away_are_found(partner: Any) -> None:
