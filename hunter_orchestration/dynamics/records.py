@@ -15,6 +15,7 @@ from hunter_orchestration.dynamics.mapping import Mapping as FieldMappings
 from hunter_orchestration.dynamics.mapping import Stage
 from hunter_orchestration.scoring.templates import Language
 from hunter_orchestration.store import Connection, crm
+from hunter_orchestration.store.leads import first_source
 
 _PRIORITY_STEP = 100
 
@@ -162,7 +163,7 @@ def _company_facts(company: Mapping[str, Any], network: Mapping[str, Any] | None
         "company.website": company["website"] or f"https://{company['domain']}",
         "company.size": company["size"],
         "company.tenant_id": company["tenant_id"],
-        "company.source": _first_source(company["sources"]),
+        "company.source": first_source(company["sources"]),
     }
     facts |= {f"score.{n}": company[f"score_{n}"] for n in (
         "score", "priority", "priority_label", "segment", "commercial_segment", "technical_heat", "commercial_heat",
@@ -260,9 +261,3 @@ def _opportunity_facts(deal: Mapping[str, Any], company: Mapping[str, Any], stag
         "opportunity.stage": stage.stage if stage else None,
         "opportunity.probability": stage.probability if stage else None,
     }
-
-
-def _first_source(sources: Mapping[str, Any] | None) -> str:
-    if not sources:
-        return "api"
-    return min(sources, key=lambda name: (str((sources[name] or {}).get("first", "~")), name))

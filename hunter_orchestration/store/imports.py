@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from hunter_orchestration.store.tables.ingestion import import_rejects, imports, raw_leads
 from hunter_orchestration.store.upsert import insert, upsert
@@ -61,6 +61,12 @@ def rejects(connection: Connection, import_id: int, *, after_line: int = 0, limi
         .limit(limit)
     )
     return connection.execute(query).mappings().all()
+
+
+def rejects_total(connection: Connection, import_id: int) -> int:
+    """How many rows of a file were rejected."""
+    query = select(func.count()).where(import_rejects.c.import_id == import_id)
+    return int(connection.execute(query).scalar_one())
 
 
 def record(connection: Connection, source: str, external_id: str, payload_hash: str) -> RowMapping | None:

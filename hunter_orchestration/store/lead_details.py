@@ -36,11 +36,6 @@ def standing_for(connection: Connection, domain: str) -> str | None:
     return None
 
 
-def company(connection: Connection, domain: str) -> RowMapping | None:
-    """The company's own row."""
-    return connection.execute(select(companies).where(companies.c.domain == domain)).mappings().first()
-
-
 def people(connection: Connection, domain: str, limit: int = 200) -> Sequence[RowMapping]:
     """Its contacts, first seen first."""
     query = select(contacts).where(contacts.c.company_domain == domain).order_by(contacts.c.id).limit(limit)
@@ -120,12 +115,6 @@ def crm_listed(
     if after is not None:
         query = query.where(tuple_(crm_records.c.table_name, crm_records.c.external_id) > after)
     return connection.execute(query).mappings().all()
-
-
-def crm_row(connection: Connection, table: str, external_id: str) -> RowMapping | None:
-    """One ledger row."""
-    query = select(crm_records).where(crm_records.c.table_name == table, crm_records.c.external_id == external_id)
-    return connection.execute(query).mappings().first()
 
 
 def domains_in_states(connection: Connection, states: Sequence[str], limit: int = 100_000) -> list[str]:

@@ -10,6 +10,7 @@ import idna
 from sqlalchemy import Connection, RowMapping, Update, delete, func, select, update
 
 from hunter_orchestration import turkish
+from hunter_orchestration.store.lead_filters import NOT_SCORED
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.crm import crm_records
 from hunter_orchestration.store.tables.leads import leads
@@ -160,8 +161,8 @@ def _row(
         ),
         "country": found["country"],
         "size": found["size"],
-        "source": _first_source(found["sources"]),
-        "priority": found["priority"] or "P9",
+        "source": first_source(found["sources"]),
+        "priority": found["priority"] or NOT_SCORED,
         "score": -1 if found["score"] is None else found["score"],
         "complete": bool(found["complete"]),
         "segment": found["segment"],
@@ -186,7 +187,7 @@ def _row(
     }
 
 
-def _first_source(sources: Mapping[str, Any] | None) -> str:
+def first_source(sources: Mapping[str, Any] | None) -> str:
     """The source that named the company first: ``sources`` maps a source to ``{"first": ISO time, "last": …}``."""
     if not sources:
         return "api"

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from hunter_orchestration.store.tables.crm import crm_differences
-from hunter_orchestration.store.tables.ingestion import import_rejects, imports, quarantine
+from hunter_orchestration.store.tables.ingestion import quarantine
 from hunter_orchestration.store.tables.operations import (
     bulk_actions,
     idempotency_keys,
@@ -231,28 +231,3 @@ def differences(connection: Connection, limit: int, before: int | None = None) -
     if before is not None:
         query = query.where(crm_differences.c.id < before)
     return connection.execute(query.order_by(crm_differences.c.id.desc()).limit(limit)).mappings().all()
-
-
-def imports_listed(connection: Connection, limit: int, before: int | None = None) -> Sequence[RowMapping]:
-    """Imports, newest first."""
-    query = select(imports).order_by(imports.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(imports.c.id < before)
-    return connection.execute(query).mappings().all()
-
-
-def import_one(connection: Connection, import_id: int) -> RowMapping | None:
-    """One import."""
-    return connection.execute(select(imports).where(imports.c.id == import_id)).mappings().first()
-
-
-def rejects_of(connection: Connection, import_id: int, limit: int, after_line: int = 0) -> Sequence[RowMapping]:
-    """Rejected rows of a file by line."""
-    query = select(import_rejects).where(import_rejects.c.import_id == import_id, import_rejects.c.line > after_line)
-    return connection.execute(query.order_by(import_rejects.c.line).limit(limit)).mappings().all()
-
-
-def rejects_total(connection: Connection, import_id: int) -> int:
-    """How many rows of a file were rejected."""
-    query = select(func.count()).where(import_rejects.c.import_id == import_id)
-    return int(connection.execute(query).scalar_one())

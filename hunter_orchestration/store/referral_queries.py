@@ -114,11 +114,6 @@ def page(
     return connection.execute(query.limit(limit)).mappings().all()
 
 
-def one(connection: Connection, referral_id: str) -> RowMapping | None:
-    """A referral by id."""
-    return connection.execute(select(referrals).where(referrals.c.id == referral_id)).mappings().first()
-
-
 def history(connection: Connection, referral_id: str) -> Sequence[RowMapping]:
     """Its changes, oldest first."""
     query = select(referral_history).where(referral_history.c.referral_id == referral_id)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import xlsxwriter
 
+from hunter_orchestration.store.lead_filters import NOT_SCORED
 from hunter_orchestration.web.export_words import words_of
 
 Language = Literal["tr", "en"]
@@ -59,7 +60,7 @@ def safe(text: str) -> str:
 
 def _cell(row: Mapping[Any, Any], column: str, language: Language) -> Any:
     value = row["domain_shown"] if column == "domain" else row[column]
-    if (column == "score" and value < 0) or (column == "priority" and value == "P9"):
+    if (column == "score" and value < 0) or (column == "priority" and value == NOT_SCORED):
         return None
     if isinstance(value, bool):
         return ("Evet" if value else "Hayır") if language == "tr" else ("yes" if value else "no")

@@ -17,7 +17,7 @@ from hunter_orchestration.partner_center.write_back import (
     allowed_actions,
 )
 from hunter_orchestration.settings import Settings
-from hunter_orchestration.store import Store, referral_queries
+from hunter_orchestration.store import Store, referral_queries, referrals
 from hunter_orchestration_tests.partner_center.service import Answer, Request, Service, referral, settings_for
 
 ID = referral(1)["id"]
@@ -39,7 +39,7 @@ def store(sqlite_store: Store, service: Service, client: PartnerCenterClient) ->
 
 def standing(store: Store) -> dict[str, Any]:
     with store.read() as connection:
-        row = referral_queries.one(connection, ID)
+        row = referrals.one(connection, ID)
     assert row is not None
     return dict(row)
 

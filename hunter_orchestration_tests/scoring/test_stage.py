@@ -25,6 +25,7 @@ from hunter_orchestration.scoring.rules import RulesError, read_rules
 from hunter_orchestration.scoring.what_if import difference
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store, lead_details
+from hunter_orchestration.store import companies as company_store
 from hunter_orchestration.store.leads import refresh, refresh_scanned
 from hunter_orchestration.store.tables.companies import companies
 from hunter_orchestration.store.tables.leads import leads
@@ -338,7 +339,7 @@ def test_a_scored_lead_of_the_store_is_briefed_printed_and_explained(store: Stor
     with store.read() as connection:
         facts = {
             "lead": dict(lead_details.lead(connection, "g.example") or {}),
-            "company": dict(lead_details.company(connection, "g.example") or {}),
+            "company": dict(company_store.one(connection, "g.example") or {}),
             "contacts": [],
             "score": dict(lead_details.score(connection, "g.example") or {}),
             "scan": dict(lead_details.scan(connection, "g.example") or {}),

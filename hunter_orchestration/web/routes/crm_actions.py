@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from hunter_orchestration.dynamics import decisions
-from hunter_orchestration.store import lead_details
+from hunter_orchestration.store import crm
 from hunter_orchestration.web import models, shapes
 from hunter_orchestration.web.context import Context, Hunter, Seller
 from hunter_orchestration.web.models import Asked, Domain, Line
@@ -51,7 +51,7 @@ def record_of(hunter: Context, table: str, external_id: str) -> models.CrmRecord
         ProblemError: 404.
     """
     with hunter.read() as connection:
-        row = lead_details.crm_row(connection, table, external_id)
+        row = crm.record(connection, table, external_id)
     if row is None:
         raise not_found(f"{table} {external_id}")
     return shapes.crm_record(row, hunter.settings)

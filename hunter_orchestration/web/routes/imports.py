@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from hunter_orchestration.companies import imports
-from hunter_orchestration.store import page_state
+from hunter_orchestration.store import imports as import_store
 from hunter_orchestration.web import cursors, launching, models
 from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, Viewer, once
 from hunter_orchestration.web.models import Asked, Line
@@ -98,7 +98,7 @@ def _import(row: Any, preview: Any = None) -> Import:
 
 def _existing(hunter: Context, import_id: models.Number) -> Any:
     with hunter.read() as connection:
-        row = page_state.import_one(connection, import_id)
+        row = import_store.one(connection, import_id)
     if row is None:
         raise not_found(f"import {import_id}")
     return row
@@ -123,7 +123,7 @@ def list_imports(hunter: Hunter, _person: Viewer, query: Annotated[Listed, Query
         _direction, place = cursors.decode(query.cursor, "imports", int)
         before = int(place[0])
     with hunter.read() as connection:
-        rows = page_state.imports_listed(connection, query.limit + 1, before)
+        rows = import_store.listed(connection, limit=query.limit + 1, before=before)
     shown = rows[: query.limit]
     return ImportList(
         items=[_import(row) for row in shown],
@@ -194,8 +194,8 @@ def rejects(hunter: Hunter, _person: Viewer, import_id: models.Number, query: An
         _direction, place = cursors.decode(query.cursor, ["rejects", import_id], int)
         after = int(place[0])
     with hunter.read() as connection:
-        rows = page_state.rejects_of(connection, import_id, query.limit + 1, after)
-        total = page_state.rejects_total(connection, import_id)
+        rows = import_store.rejects(connection, import_id, after_line=after, limit=query.limit + 1)
+        total = import_store.rejects_total(connection, import_id)
     shown = rows[: query.limit]
     return RejectList(
         items=[Reject(**{name: row[name] for name in Reject.model_fields}) for row in shown],

@@ -11,7 +11,7 @@ from hunter_orchestration.scoring import briefing as briefings
 from hunter_orchestration.scoring import briefing_pdf as briefing_pdfs
 from hunter_orchestration.scoring import rules
 from hunter_orchestration.scoring import what_if as what_ifs
-from hunter_orchestration.store import Connection, lead_details
+from hunter_orchestration.store import Connection, companies, lead_details
 from hunter_orchestration.web.context import Context, Hunter, Viewer
 from hunter_orchestration.web.models import Asked
 from hunter_orchestration.web.problems import ProblemError
@@ -98,7 +98,7 @@ def _briefing(hunter: Context, domain: str, lang: Language) -> tuple[str, dict[s
         known, row = _scored(connection, domain)
         facts = {
             "lead": _plain(lead_details.lead(connection, known)),
-            "company": _plain(lead_details.company(connection, known)),
+            "company": _plain(companies.one(connection, known)),
             "contacts": [dict(one) for one in lead_details.people(connection, known)],
             "score": _plain(row),
             "scan": _plain(lead_details.scan(connection, known)),

@@ -188,7 +188,7 @@ def detail(hunter: Context, connection: Connection, text: str) -> models.LeadDet
     if row is None:
         raise not_found(f"lead {domain}")
     now = utc_now()
-    company = lead_details.company(connection, domain)
+    company = companies.one(connection, domain)
     score = lead_details.score(connection, domain)
     found = lead_details.referrals_of(connection, domain)
     histories = lead_details.histories(connection, [one["id"] for one in found])

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from hunter_orchestration.companies import decisions, matching
 from hunter_orchestration.companies.domains import company_domain
 from hunter_orchestration.partner_center import client, sign_in, write_back
-from hunter_orchestration.store import lead_details, referral_queries
+from hunter_orchestration.store import lead_details, referrals
 from hunter_orchestration.web import models
 from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, Viewer, once
 from hunter_orchestration.web.problems import ProblemError, flag_off, not_found
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/referrals", tags=["referrals"])
 
 def _existing(hunter: Context, referral_id: str) -> Any:
     with hunter.read() as connection:
-        row = referral_queries.one(connection, referral_id.lower())
+        row = referrals.one(connection, referral_id.lower())
     if row is None:
         raise not_found(f"referral {referral_id[:60]}")
     return row

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
-from hunter_orchestration.store import Connection, referral_queries
+from hunter_orchestration.store import Connection, referral_queries, referrals
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration.web import cursors, launching, models, shapes
 from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, Viewer, once
@@ -156,7 +156,7 @@ def referral_whole(hunter: Context, connection: Connection, referral_id: str) ->
     Raises:
         ProblemError: 404.
     """
-    row = referral_queries.one(connection, referral_id)
+    row = referrals.one(connection, referral_id)
     if row is None:
         raise not_found(f"referral {referral_id[:60]}")
     return shapes.referral_detail(
