@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from hunter_orchestration.alerts.states import Seen, changes, scope_of
+from hunter_orchestration.alerts.words import failed
 from hunter_orchestration.errors import HunterError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.settings import Settings, load_settings
@@ -35,17 +36,22 @@ def runs_seen(instance: dg.DagsterInstance, store: Store, settings: Settings, jo
                 told = f"Run {run.run_id} succeeded.", f"{run.run_id} çalışması başarıyla bitti."
                 yield Seen(f"run:{job}", "ok", told[0], link, told[1])
             elif run.tags.get(_WILL_RETRY) != "true":
-                told = _reasons(store, run.run_id)
+                told = _reasons(instance, store, run.run_id)
                 yield Seen(f"run:{job}", "problem", told[0], link, told[1])
 
 
-def _reasons(store: Store, run_id: str) -> tuple[str, str]:
-    """Why a run failed, in English and in Turkish; the recorded error itself is the engine's own text."""
+def _reasons(instance: dg.DagsterInstance, store: Store, run_id: str) -> tuple[str, str]:
+    """Why a run failed, in English and in Turkish; a recorded error itself is the engine's own text."""
     with store.read() as connection:
         rows = latest_runs(connection, limit=50)
     for row in rows:
         if row["run_id"] == run_id and row["error"]:
             return str(row["error"]), f"{run_id} çalışması başarısız oldu. Motorun bildirdiği: {row['error']}"
+    # A check that stops what is downstream fails no stage, only the run.
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        evaluation = entry.get_dagster_event().asset_check_evaluation_data
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            return _failed(evaluation)
     return (
         f"Run {run_id} failed; its log in Dagster says why.",
         f"{run_id} çalışması başarısız oldu; nedeni Dagster'daki kaydında yazıyor.",
@@ -66,14 +72,14 @@ def checks_seen(instance: dg.DagsterInstance, settings: Settings, keys: Iterable
             told = f"The check {key.name} of {asset} holds.", f"{asset} varlığındaki {key.name} denetimi tutuyor."
             yield Seen(subject, "ok", told[0], link, told[1])
         else:
-            figures = ", ".join(f"{name} {entry.value}" for name, entry in evaluation.metadata.items())
             severe = evaluation.severity == dg.AssetCheckSeverity.ERROR
-            end = f": {figures}." if figures else "."
-            told = (
-                f"The check {key.name} of {asset} fails{end}",
-                f"{asset} varlığındaki {key.name} denetimi tutmuyor{end}",
-            )
+            told = _failed(evaluation)
             yield Seen(subject, "problem" if severe else "warning", told[0], link, told[1])
+
+
+def _failed(evaluation: dg.AssetCheckEvaluation) -> tuple[str, str]:
+    figures = {name: entry.value for name, entry in evaluation.metadata.items()}
+    return failed(evaluation.asset_key.to_user_string(), evaluation.check_name, figures)
 
 
 def _evaluation(record: Any) -> Any:
@@ -91,7 +97,7 @@ def tell(store: Store, settings: Settings, seen: Iterable[Seen]) -> tuple[int, l
     with store.read() as connection:
         told = alert_states.told(connection)
     now = list(seen)
-    sent, failed = 0, []
+    sent, refused = 0, []
     for alert, state in changes(_LOG, now, told, warnings=True):
         write = _log.info if alert.level == "recovered" else _log.error
         write("Alert", subject=alert.subject, alert_level=alert.level, sentence=alert.sentence)
@@ -103,8 +109,8 @@ def tell(store: Store, settings: Settings, seen: Iterable[Seen]) -> tuple[int, l
                 _remember(store, target.name, alert.subject, state)
                 sent += 1
         except HunterError as error:
-            failed.append(str(error))
-    return sent, failed
+            refused.append(str(error))
+    return sent, refused
 
 
 def _remember(store: Store, target: str, subject: str, state: str) -> None:
@@ -130,9 +136,9 @@ def build_alert_sensor(jobs: list[str], checks: list[dg.AssetCheckKey]) -> dg.Se
                 *runs_seen(context.instance, store, settings, jobs),
                 *checks_seen(context.instance, settings, checks),
             ]
-            sent, failed = tell(store, settings, seen)
-        if failed:
-            raise dg.Failure(" ".join(failed))
+            sent, refused = tell(store, settings, seen)
+        if refused:
+            raise dg.Failure(" ".join(refused))
         return dg.SkipReason(f"{len(seen)} jobs and checks looked at, {sent} alerts sent.")
 
     return alerts

@@ -22,6 +22,8 @@ import pytest
 
 from hunter_orchestration.alerts.states import Seen
 from hunter_orchestration.alerts.targets import AlertsFileError, read_targets
+from hunter_orchestration.alerts.words import FAILED
+from hunter_orchestration.definitions import build_defs
 from hunter_orchestration.defs.alerts import checks_seen, runs_seen, tell
 from hunter_orchestration.defs.assets_in import import_file
 from hunter_orchestration.defs.resources import Engine
@@ -254,6 +256,35 @@ def test_failed_runs_and_checks_are_seen_as_they_stand(sqlite_store: Store) -> N
         {"run:work": "problem", "check:thing.holds": "problem"},
         {"run:work": "ok", "check:thing.holds": "ok"},
     ]
+
+
+def test_a_run_that_a_check_stopped_says_what_the_check_found_in_both_languages(sqlite_store: Store) -> None:
+    spec = dg.AssetCheckSpec("no_sudden_drop", asset="raw", blocking=True)
+
+    @dg.asset(check_specs=[spec])
+    def raw() -> dg.MaterializeResult:
+        detail = {"detail": "0 after 600"}
+        result = dg.AssetCheckResult(check_name="no_sudden_drop", passed=False, metadata=detail)
+        return dg.MaterializeResult(check_results=[result])
+
+    @dg.asset(deps=[raw])
+    def below() -> None:
+        return
+
+    job = dg.Definitions([raw, below], jobs=[dg.define_asset_job("work")]).resolve_job_def("work")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert not job.execute_in_process(instance=instance, raise_on_error=False).success
+        (seen,) = runs_seen(instance, sqlite_store, load_settings(), ["work"])
+    assert "far fewer referrals" in seen.sentence
+    assert seen.sentence.endswith("(detail 0 after 600).")
+    assert "yönlendirme" in seen.turkish
+    assert seen.turkish.endswith("(ayrıntı 0 after 600).")
+
+
+def test_every_check_there_is_has_its_words() -> None:
+    checks = [name for asset in build_defs(load_settings()).assets or () if isinstance(asset, dg.AssetsDefinition)
+              for name in (key.name for key in asset.check_keys)]  # fmt: skip
+    assert set(checks) == set(FAILED)
 
 
 def test_dropped_files_are_taken_once_and_refused_ones_told(sqlite_store: Store, tmp_path: Path) -> None:
