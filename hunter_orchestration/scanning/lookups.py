@@ -29,6 +29,7 @@ from hunter_orchestration.scanning.wire import (
 
 _CHASES = 8
 _TCP_TRIES = 5
+_TCP_SILENT_TRIES = 2
 _REFUSED_TRIES = 10
 _LIMITED_TRIES = 7
 _LIMITED_FIRST_TRIES = 5
@@ -361,7 +362,8 @@ class Lookups:
         again = answer.rcode == REFUSED or reason in ("tcp_timeout", "tcp_closed")
         if again:
             resolver.on_loss(now, True, refused=answer.rcode == REFUSED)
-        if not again or lookup.tcp_tries >= _TCP_TRIES:
+        # Refused or hung up on, it may be our pace; where nobody says anything, seconds go by for nothing.
+        if not again or lookup.tcp_tries >= (_TCP_SILENT_TRIES if reason == "tcp_timeout" else _TCP_TRIES):
             answer.truncated = False
             self._end(lookup, answer, now)
             return

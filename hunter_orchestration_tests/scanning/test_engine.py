@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import dns.message
 import pytest
 
+from hunter_orchestration.scanning import tcp
 from hunter_orchestration.scanning.engine import Engine
 from hunter_orchestration.scanning.resolvers import Address, parse_address
 from hunter_orchestration.scanning.tasks import Question, Task
@@ -82,6 +84,18 @@ def test_truncation_with_tcp_refused_is_unknown() -> None:
     with serving(tcp=False, everything=lambda query, _: [truncated(query)]) as server:
         (answer,) = ask(server, Question("big.example", TXT))
     assert (answer.state, answer.reason) == ("unknown", "tcp_refused")
+
+
+def test_truncation_with_tcp_that_says_nothing_is_soon_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "_SECONDS", 0.2)
+    with (
+        serving(tcp=False, everything=lambda query, _: [truncated(query)]) as server,
+        socket.create_server(("127.0.0.1", server.port)),
+    ):
+        started = time.monotonic()
+        (answer,) = ask(server, Question("big.example", TXT))
+    assert (answer.state, answer.reason) == ("unknown", "tcp_timeout")
+    assert time.monotonic() - started < 1.5
 
 
 def test_forged_answers_are_ignored_and_the_true_one_is_taken() -> None:
