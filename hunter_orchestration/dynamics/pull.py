@@ -65,10 +65,13 @@ class Pull:
             if not self.organisation.metadata.tables[table].tracked:
                 self.result.full_read[table] = False
                 continue
-            scope = f"changes:{table}"
+            scope, columns = f"changes:{table}", select_of(self.organisation.renderers[table])
             with self.store.read() as connection:
                 link = runs.read_watermark(connection, SOURCE, scope)
-            if link is not None:
+                asked = runs.read_watermark(connection, SOURCE, f"columns:{table}")
+            # A token tells of the columns it was asked for and of no others: after a change of the mapping it is of
+            # no use.
+            if link is not None and asked == columns:
                 try:
                     self._changes(table, link, scope, full=False)
                     continue
@@ -113,6 +116,7 @@ class Pull:
             ]  # fmt: skip
 
     def _store(self, table: str, rows: list[CrmRow], gone: list[str], scope: str, delta: str | None) -> None:
+        columns = select_of(self.organisation.renderers[table])
         found = {row.id: row for row in rows}
         with self.store.read() as connection:
             known = crm.by_crm_ids(connection, table, [*found, *gone])
@@ -139,6 +143,7 @@ class Pull:
             crm.mark_due(connection, due)
             if delta is not None:
                 runs.write_watermark(connection, SOURCE, scope, delta)
+                runs.write_watermark(connection, SOURCE, f"columns:{table}", columns)
             self._tell(connection, domains)
 
     def _tell(self, connection: Connection, domains: set[str]) -> None:
@@ -161,7 +166,10 @@ class Pull:
         held = Held.from_row(renderer, row, record["external_id"], before)
         wanted = record["wanted"] or {}
         held.give_in(wanted)
-        edits = {n: [before.get(n), v] for n, v in held.observed.items() if not same(before.get(n), v)}
+        edits = {
+            n: [before.get(n), v] for n, v in held.observed.items()
+            if (n in before or not before) and not same(before.get(n), v)
+        }  # fmt: skip
         acknowledged = still_ours(record["acknowledged"] or {}, held.observed)
         old_state, new_state = record["crm_state"], crm_state(table, row.statecode)
         owner = self._owners.get(str(row.values.get("_ownerid_value")), record["crm_owner"])

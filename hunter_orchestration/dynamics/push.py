@@ -158,7 +158,8 @@ class Push:
         if item.recovering:
             item.sent = ledger["wanted"] or {}
             item.before = ledger["observed"] or {}
-        elif ledger["crm_id"] and ledger["observed"] is not None and ledger["crm_version"]:
+        elif ledger["crm_id"] and ledger["crm_version"] and item.wanted.keys() <= (ledger["observed"] or {}).keys():
+            # A field that the mapping took up since was never looked at: what people put there is not known.
             item.held = Held.from_ledger(ledger)
         return True
 

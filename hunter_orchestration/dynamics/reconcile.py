@@ -149,7 +149,10 @@ class Reconcile:
             return False
         before = claim["observed"] or {}
         held = Held.from_row(self.organisation.renderers[table], row, external_id, before)
-        wrong = {n: (before.get(n), v) for n, v in held.observed.items() if not same(before.get(n), v)}
+        wrong = {
+            n: (before.get(n), v) for n, v in held.observed.items()
+            if (n in before or not before) and not same(before.get(n), v)
+        }  # fmt: skip
         for name, (claimed, value) in wrong.items():
             self._differ(now, table, external_id, domain, "field", name, claimed, value)
         if row.master is not None:

@@ -81,8 +81,11 @@ class Renderer:
         return FieldError(name, code, f"{where} needs a value and Hunter has none.")
 
     def observed(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Field to the value the CRM holds."""
-        return {name: plain(row.get(prop)) for name, prop in self._properties.items() if name not in self.volatile}
+        """Field to the value the CRM holds; what the row does not tell is left out, for it is unknown and not empty."""
+        return {
+            name: plain(row[prop]) for name, prop in self._properties.items()
+            if name not in self.volatile and prop in row
+        }  # fmt: skip
 
     def body(self, values: Mapping[str, Any], now: datetime, *, creating: bool) -> dict[str, Any]:
         """The JSON that writes these fields, with the volatile ones. A new row leaves out what is empty."""
