@@ -89,6 +89,20 @@ _DYNAMICS: Words = {
     "skipped": ("Left out by the rules", "Kurallar gereği dışarıda"),
     "synced": ("Synced", "Eşitlendi"),
 }
+_DOMAIN_REJECTED: Words = {
+    "disposable": (
+        "a provider of throw-away mail names no company",
+        "tek kullanımlık e-posta adresi bir şirket göstermez",
+    ),
+    "empty": ("it names no domain, web site or e-mail address", "alan adı, web sitesi ya da e-posta adresi içermiyor"),
+    "free-mail": ("a free mail address names no company", "ücretsiz e-posta adresi bir şirket göstermez"),
+    "ip": ("an IP address names no company", "IP adresi bir şirket göstermez"),
+    "platform": ("the link leads into a platform", "bağlantı bir platforma gidiyor"),
+    "public-suffix": ("many companies register under this ending", "bu uzantı altında pek çok şirket var"),
+    "special-use": ("the name is reserved for private networks", "bu ad özel ağlara ayrılmış"),
+    "suppressed": ("it was erased on request", "istek üzerine silindi"),
+    "syntax": ("what it names is no domain", "yazılan geçerli bir alan adı değil"),
+}
 
 CATALOGUES: Mapping[str, tuple[str, Words]] = {
     "commercial_segment": ("segment", _SEGMENT),
@@ -101,6 +115,7 @@ CATALOGUES: Mapping[str, tuple[str, Words]] = {
     "referral_status": ("status", _STATUS),
     "referral_substatus": ("substatus", _SUBSTATUS),
     "dynamics_state": ("dynamics", _DYNAMICS),
+    "reason": ("domain_rejected", _DOMAIN_REJECTED),
 }
 """By exported column: the stem of the page's texts, and each code in English and Turkish."""
 

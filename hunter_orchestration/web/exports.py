@@ -95,6 +95,24 @@ def _csv_text(value: Any, language: Language) -> str:
     return safe(str(value).replace("\x00", ""))
 
 
+def rejects_pieces(rows: Iterable[Mapping[Any, Any]], language: Language) -> Iterator[bytes]:
+    """Rows of a file that were not taken: line and reason before the row's own cells."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=";" if language == "tr" else ",", lineterminator="\r\n")
+    own = ("Satır", "Ret nedeni") if language == "tr" else ("Line", "Refused because")
+    buffer.write("\ufeff")
+    writer.writerow(own)
+    for row in rows:
+        cells = row["row"].values() if isinstance(row["row"], Mapping) else row["row"]
+        said = words_of("reason", row["reason"], language)
+        texts = (safe(str(cell).replace("\x00", "")) for cell in cells)
+        writer.writerow([row["line"], row["detail"] if said == row["reason"] else said, *texts])
+        yield buffer.getvalue().encode()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue().encode()
+
+
 def xlsx_pieces(rows: Iterable[Mapping[Any, Any]], columns: Sequence[str], language: Language) -> Iterator[bytes]:
     """The workbook in pieces. It is written row by row to a temporary file, so memory stays flat."""
     with tempfile.TemporaryFile() as file:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 import xlsxwriter
 from playwright.sync_api import Page, expect
 
+from hunter_orchestration.companies import imports
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.tables.operations import sync_runs
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration_tests.ui.conftest import Opened, PageFactory
 from hunter_orchestration_tests.ui.looking import settled, violations_in_both_schemes
+from hunter_orchestration_tests.ui.serving import serving
 from hunter_orchestration_tests.web.engine import Engine
 
 ROWS = "tbody tr[data-key]"
@@ -115,6 +118,28 @@ def test_a_wrong_file_is_discarded(site: str, page: Page, engine: Engine) -> Non
     expect(side).to_contain_text("Cancelled")
     expect(side.get_by_role("button", name="Take it in")).to_have_count(0)
     assert engine.launched == []
+
+
+def test_refused_rows_say_why_in_the_readers_language(
+    morning: Store, engine: Engine, page_for: PageFactory, tmp_path: Path
+) -> None:
+    text = "Firma;Web;E-posta\nIşıl Yapı;isilyapi.example;\n=Adsız;;\nBedava Ltd;;ali@gmail.com\n"
+    import_id = imports.receive(morning, tmp_path, "fuar.csv", io.BytesIO(text.encode("windows-1254")))
+    imports.run(morning, tmp_path, import_id)
+    page = page_for(locale="tr-TR")
+    with serving(morning, dagster_url=engine.url, home=tmp_path) as site:
+        page.goto(f"{site}/imports/{import_id}")
+        side = page.locator(".drawer")
+        expect(side).to_contain_text("ücretsiz e-posta adresi bir şirket göstermez")
+        expect(side).to_contain_text("Bedava Ltd · ali@gmail.com")
+        with page.expect_download() as download:
+            side.get_by_role("link", name="Reddedilen satırları indir").click()
+        lines = Path(download.value.path()).read_text("utf-8-sig").splitlines()
+    assert lines == [
+        "Satır;Ret nedeni",
+        "3;alan adı, web sitesi ya da e-posta adresi içermiyor;'=Adsız;;",
+        "4;ücretsiz e-posta adresi bir şirket göstermez;Bedava Ltd;;ali@gmail.com",
+    ]
 
 
 @pytest.mark.parametrize(

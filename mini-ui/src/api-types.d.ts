@@ -7156,7 +7156,9 @@ export interface operations {
     };
     get_imports_import_id_rejects_csv: {
         parameters: {
-            query?: never;
+            query?: {
+                lang?: "tr" | "en";
+            };
             header?: never;
             path: {
                 import_id: number;

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
@@ -13,10 +14,13 @@ from hunter_orchestration.companies import imports
 from hunter_orchestration.store import imports as import_store
 from hunter_orchestration.web import cursors, launching, models
 from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, Viewer, once
+from hunter_orchestration.web.exports import rejects_pieces
 from hunter_orchestration.web.models import Asked, Line
 from hunter_orchestration.web.problems import ProblemError, not_found
 
 router = APIRouter(prefix="/imports", tags=["imports"])
+
+_REJECTS_AT_ONCE = 500
 
 
 class Preview(BaseModel):
@@ -210,10 +214,23 @@ def rejects(hunter: Hunter, _person: Viewer, import_id: models.Number, query: An
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The file."}},
 )
-def rejects_csv(hunter: Hunter, person: Seller, import_id: models.Number) -> StreamingResponse:
+def rejects_csv(
+    hunter: Hunter, person: Seller, import_id: models.Number, lang: Literal["tr", "en"] = "en"
+) -> StreamingResponse:
     """Every rejected row with line, reason and its cells, to be mended and uploaded again."""
     hunter.limit(person, "export", 6)
     _existing(hunter, import_id)
-    pieces = imports.rejects_csv(hunter.store, import_id)
+
+    def rows() -> Iterator[Mapping[Any, Any]]:
+        after = 0
+        while True:
+            with hunter.read() as connection:
+                found = import_store.rejects(connection, import_id, after_line=after, limit=_REJECTS_AT_ONCE)
+            yield from found
+            if len(found) < _REJECTS_AT_ONCE:
+                return
+            after = found[-1]["line"]
+
+    pieces = rejects_pieces(rows(), lang)
     headers = {"Content-Disposition": f'attachment; filename="import-{import_id}-rejects.csv"'}
     return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)

@@ -2,7 +2,7 @@
 import { apiAddress, change, get, movedOn } from "../api.js";
 import { h } from "../dom.js";
 import { dateTime, moment, number } from "../format.js";
-import { t, word } from "../i18n.js";
+import { language, t, word } from "../i18n.js";
 import { live } from "../live.js";
 import { plain } from "../overlays.js";
 import { failure, nothing } from "../parts/list.js";
@@ -192,7 +192,7 @@ class Imports extends TabbedScreen {
     return section(
       t("import.rejects"),
       null,
-      may("export") ? h("div", null, h("a", { class: "button small", download: "", href: apiAddress(`/imports/${made.id}/rejects.csv`) }, t("import.rejects.download"))) : null,
+      may("export") ? h("div", null, h("a", { class: "button small", download: "", href: apiAddress(`/imports/${made.id}/rejects.csv`, { lang: language() }) }, t("import.rejects.download"))) : null,
       h("ul", null, rejects.map((one) => h("li", { class: "item" }, h("p", null, h("span", { class: "number strong" }, number(one.line)), ` · ${word(`domain_rejected.${one.reason}`, one.detail || one.reason)}`), h("p", { class: "muted small address" }, rowWords(one.row))))),
     );
   }
@@ -203,6 +203,7 @@ class Imports extends TabbedScreen {
  * @param {unknown} row
  */
 function rowWords(row) {
+  if (Array.isArray(row)) return row.filter((cell) => cell !== null && cell !== "").join(" · ");
   if (row === null || typeof row !== "object") return shown(row);
   return Object.entries(row)
     .filter(([, value]) => value !== null && value !== "")
