@@ -47,6 +47,7 @@ def resolve_conflict(
         record = _known(crm.record(connection, table, external_id), table, external_id)
         if record["state"] != "conflict":
             raise NotPossibleError(f"The {table} {external_id} is {record['state']}, not a conflict.")
+        crm_id = crm_id.strip().lower() if crm_id else None
         offered = {c.get("crm_id") for c in record["candidates"] or ()}
         if crm_id is not None and crm_id not in offered:
             raise NotPossibleError(f"{crm_id} is none of the candidates of the {table} {external_id}.")

@@ -6,6 +6,7 @@ leads to a full read; what the ledger knows and the full read did not meet is go
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ from hunter_orchestration.store.work import utc_now
 
 _log = get_logger(__name__)
 
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _PAGE = 2000
 _TRACK = {"Prefer": f"odata.track-changes,odata.maxpagesize={_PAGE}"}
 _OWNERS = (("systemusers", "systemuserid", "fullname"), ("teams", "teamid", "name"))
@@ -94,13 +96,14 @@ class Pull:
             rows, gone = [], []
             for raw in page["value"]:
                 if raw.get("reason") == "deleted" or "$deletedEntity" in str(raw.get("@odata.context", "")):
-                    gone.append(str(raw.get("id")))
+                    gone.append(_id_in(str(raw.get("id"))))
                 else:
                     rows.append(row_of(self.organisation.renderers[table], raw))
             if full:
                 seen.update(row.id for row in rows)
-            delta = page.get("@odata.deltaLink")
-            if delta is None and "@odata.nextLink" not in page:
+            # Only the last page's token vouches for what was read, wherever else one may stand.
+            delta = page.get("@odata.deltaLink") if not page.get("@odata.nextLink") else None
+            if delta is None and not page.get("@odata.nextLink"):
                 raise UnreachableError("Dynamics ended a list of changes without a token to go on from.")
             if full and delta is not None:
                 gone += self._missed(table, seen)
@@ -276,3 +279,9 @@ class Pull:
 
     def _entry(self, record: Mapping[str, Any], fields: Any, detail: str) -> dict[str, Any]:
         return self._session.entry(record, "read", "confirmed", fields=fields, detail=detail, actor="crm")
+
+
+def _id_in(text: str) -> str:
+    """The GUID of a deleted row: alone, or inside the address that OData calls its id."""
+    found = _GUID.search(text)
+    return found[0].lower() if found else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select
 
 from hunter_orchestration.store import lead_details
@@ -89,9 +90,35 @@ def test_many_pages_of_changes_are_read_to_the_end(world: World) -> None:
     world.settles()
 
 
-def test_a_pull_that_fails_half_way_keeps_its_old_token(world: World) -> None:
-    import pytest
+def test_a_token_before_the_last_page_ends_nothing(world: World) -> None:
+    domains = add_companies(world.store, range(3))
+    world.push()
+    root = f"{world.settings.dynamics_url}/api/data/v9.2/"
+    first = {
+        "value": [],
+        "@odata.deltaLink": f"{root}accounts?$select=name&$deltatoken=1",
+        "@odata.nextLink": f"{root}accounts?$select=accountid,statecode,hnt_externalid",
+    }
+    world.box.fault("dataverse", "status", times=1, status=200, method="GET", path="accounts[?]", body=first)
+    assert world.pull().counts["deleted"] == 0
+    assert world.record("account", domains[0])["state"] == "synced"
 
+
+@pytest.mark.parametrize("form", ["{id}", "accounts({id})", "https://contoso.crm4.dynamics.com/x/accounts({id})"])
+def test_a_deleted_row_is_known_by_its_guid_however_it_is_addressed(world: World, form: str) -> None:
+    (domain,) = add_companies(world.store, [1])
+    world.push()
+    world.pull()
+    row_id = world.record("account", domain)["crm_id"]
+    root = f"{world.settings.dynamics_url}/api/data/v9.2/"
+    gone = {"@odata.context": f"{root}$metadata#accounts/$deletedEntity", "id": form.format(id=row_id.upper())}
+    page = {"value": [gone | {"reason": "deleted"}], "@odata.deltaLink": f"{root}accounts?$deltatoken=9"}
+    world.box.fault("dataverse", "status", times=1, status=200, method="GET", path="accounts[?].*deltatoken", body=page)
+    assert world.pull().counts["deleted"] == 1
+    assert world.record("account", domain)["state"] == "deleted_in_crm"
+
+
+def test_a_pull_that_fails_half_way_keeps_its_old_token(world: World) -> None:
     from hunter_orchestration.dynamics.refusals import UnreachableError
 
     domains = add_companies(world.store, range(3))
