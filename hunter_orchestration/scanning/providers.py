@@ -21,8 +21,9 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KINDS = ("mailbox", "gateway", "hoster", "sender")
 _CATEGORIES = ("M365", "Google", "Yandex", "Zoho", "Amazon", "SendGrid", "Mailgun", "Other")
 _SUFFIXES = ("mx", "ns", "ptr", "spf", "autodiscover", "dkim")
+_PATTERNS = {"mx_pattern": "mx", "ns_pattern": "ns"}
 _REMEMBERED = 8192
-_KEYS = {"name", "kind", "provider", "txt", "selectors", "grade", "source", "ns_pattern", *_SUFFIXES}
+_KEYS = {"name", "kind", "provider", "txt", "selectors", "grade", "source", *_PATTERNS, *_SUFFIXES}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +53,7 @@ class ProviderTable:
         self.by: dict[str, dict[str, Service]] = {name: {} for name in _SUFFIXES}
         # The same few thousand hosts serve most domains.
         self.match = lru_cache(_REMEMBERED)(self._match)
-        self.patterns: list[tuple[re.Pattern[str], Service]] = []
+        self.patterns: dict[str, list[tuple[re.Pattern[str], Service]]] = {where: [] for where in _PATTERNS.values()}
         for row in document.get("services", []):
             self._add(row)
         selectors = document.get("selectors", {})
@@ -88,8 +89,9 @@ class ProviderTable:
                     raise PermanentError(
                         f"The provider table gives {suffix} to {taken.name} and {name}.", "Mend providers.yaml."
                     )
-        if "ns_pattern" in row:
-            self.patterns.append((re.compile(rf"(?:.*\.)?{row['ns_pattern']}"), service))
+        for key, where in _PATTERNS.items():
+            if key in row:
+                self.patterns[where].append((re.compile(rf"(?:.*\.)?{row[key]}", re.IGNORECASE), service))
 
     def _match(self, where: str, host: str) -> Service | None:
         table = self.by[where]
@@ -99,10 +101,9 @@ class ProviderTable:
             if found is not None:
                 return found
             _, _, name = name.partition(".")
-        if where == "ns":
-            for pattern, service in self.patterns:
-                if pattern.fullmatch(host):
-                    return service
+        for pattern, service in self.patterns.get(where, ()):
+            if pattern.fullmatch(host):
+                return service
         return None
 
     def verified(self, texts: Iterable[bytes]) -> list[Service]:

@@ -48,6 +48,8 @@ def scanned(server: LoopbackDns, domain: str = "firma.example") -> dict[str, Any
         (["MX 10 mx.yandex.net."], "Yandex"),
         (["MX 10 mx.zoho.eu."], "Zoho"),
         (["MX 10 inbound-smtp.eu-west-1.amazonaws.com."], "Amazon"),
+        (["MX 10 ec2-192-0-2-1.eu-west-1.compute.amazonaws.com."], "Other"),
+        (["MX 10 inbound-smtp.eu-west-1.amazonaws.com.spoof.example."], "Other"),
         (["MX 10 mx.sendgrid.net."], "SendGrid"),
         (["MX 10 mxa.mailgun.org."], "Mailgun"),
         (["MX 10 mxs.mail.ru."], "Other"),
