@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from collections.abc import Iterable
@@ -11,7 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from hunter_orchestration.commands.console import errors_told, opened_store, print_json, print_table, progress, say
+from hunter_orchestration.commands.console import (
+    actor,
+    errors_told,
+    opened_store,
+    print_json,
+    print_table,
+    progress,
+    say,
+)
 
 companies_app = typer.Typer(help="Companies, and what people decide about them.", no_args_is_help=True)
 
@@ -69,7 +76,7 @@ def import_file(
         settings = load_settings()
         store = opened_store(settings)
         with file.open("rb") as content:
-            import_id = imports.receive(store, settings.home, file.name, content, _me())
+            import_id = imports.receive(store, settings.home, file.name, content, actor())
         if columns is not None:
             imports.choose_columns(store, settings.home, import_id, _pairs(columns))
         with progress("Rows read") as report:
@@ -123,13 +130,6 @@ def _pairs(text: str) -> dict[str, str]:
     return {name.strip(): heading.strip() for name, _, heading in parts if name}
 
 
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "command line"
-
-
 def forget(
     subject: Annotated[str, typer.Argument(metavar="EMAIL|DOMAIN", help="Whom to erase.")],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
@@ -146,7 +146,7 @@ def forget(
                 f"Erase the {'person' if kind == 'email' else 'company'} {name} for good?", abort=True, err=True
             )
         settings = load_settings()
-        done = erasure.forget(opened_store(settings), subject, _me(), home=settings.home)
+        done = erasure.forget(opened_store(settings), subject, actor(), home=settings.home)
         if as_json:
             print_json({"kind": done.kind, "counts": done.counts})
         else:
@@ -232,7 +232,7 @@ def merge_companies(loser: str, winner: str, as_json: Json = False) -> None:
     from hunter_orchestration.companies import decisions
 
     with errors_told():
-        merge_id = decisions.merge(opened_store(), loser, winner, _me())
+        merge_id = decisions.merge(opened_store(), loser, winner, actor())
     if as_json:
         print_json({"merge_id": merge_id})
     else:
@@ -245,7 +245,7 @@ def unmerge_companies(merge_id: int) -> None:
     from hunter_orchestration.companies import decisions
 
     with errors_told():
-        decisions.undo_merge(opened_store(), merge_id, _me())
+        decisions.undo_merge(opened_store(), merge_id, actor())
     say(f"Merge {merge_id} is undone.")
 
 
@@ -262,11 +262,11 @@ def link_referral(
     with errors_told():
         store = opened_store()
         if none:
-            decisions.unlink(store, referral, _me())
+            decisions.unlink(store, referral, actor())
             say(f"{referral} belongs to no company.")
         else:
             decide = decisions.create_lead if create else decisions.link
-            say(f"{referral} belongs to {decide(store, referral, domain, _me())}.")
+            say(f"{referral} belongs to {decide(store, referral, domain, actor())}.")
 
 
 @companies_app.command("suggest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,14 @@ FAILED = 1
 _FILE_WIDTH = 240
 _TELL_EVERY = 5.0
 """Seconds between two lines of progress where there is no terminal to draw a bar on."""
+
+
+def actor() -> str:
+    """Who gives the command, as trails of deeds keep it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "command line"
 
 
 def print_json(value: Any) -> None:

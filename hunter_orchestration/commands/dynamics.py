@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from hunter_orchestration.commands.console import (
     FAILED,
+    actor,
     errors_told,
     opened_store,
     print_json,
@@ -137,11 +137,11 @@ def _sync(app: typer.Typer) -> None:
             named = _companies(store, domain)
             with progress("pushed") as report:
                 options: dict[str, Any] = {"domains": named, "window": window, "dry_run": dry_run, "force": force,
-                                           "actor": _actor(), "progress": report}  # fmt: skip
+                                           "actor": actor(), "progress": report}  # fmt: skip
                 if dry_run:
                     result = stage.push(store, settings, **options)
                 else:
-                    with runs.recorded(store, "dynamics_records", requested_by=_actor()) as recorded:
+                    with runs.recorded(store, "dynamics_records", requested_by=actor()) as recorded:
                         result = stage.push(store, settings, **options)
                         recorded.counts.update(result.counts)
             print_result(result.counts, result.facts, as_json)
@@ -156,8 +156,8 @@ def _sync(app: typer.Typer) -> None:
 
             settings = load_settings()
             store = opened_store(settings)
-            with runs.recorded(store, "pull", requested_by=_actor()) as recorded:
-                result = stage.pull(store, settings, actor=_actor())
+            with runs.recorded(store, "dynamics_changes", requested_by=actor()) as recorded:
+                result = stage.pull(store, settings, actor=actor())
                 recorded.counts.update(result.counts)
             print_result(result.counts, result.facts, as_json)
 
@@ -174,8 +174,8 @@ def _sync(app: typer.Typer) -> None:
 
             settings = load_settings()
             store = opened_store(settings)
-            with runs.recorded(store, "reconcile", requested_by=_actor()) as recorded:
-                result = stage.reconcile(store, settings, mend=mend, actor=_actor())
+            with runs.recorded(store, "dynamics_differences", requested_by=actor()) as recorded:
+                result = stage.reconcile(store, settings, mend=mend, actor=actor())
                 recorded.counts.update(result.counts)
             print_result(result.counts, result.facts, as_json)
             if result.counts["differences"] > result.counts["mended"]:
@@ -201,7 +201,7 @@ def _people(app: typer.Typer) -> None:
                     dict(r) for r in crm.listed(connection, ["rejected", "deleted_in_crm"], limit=limit, domains=domain)
                 ]
             if retry:
-                count = decisions.retry(store, domain, actor=_actor())
+                count = decisions.retry(store, domain, actor=actor())
                 say(f"{count} company(ies) will be tried again.")
             print_json(rows) if as_json else print_refused(rows)
 
@@ -227,7 +227,7 @@ def _people(app: typer.Typer) -> None:
                 if not crm_id or not key:
                     raise typer.BadParameter("Write TABLE:KEY=GUID or TABLE:KEY=new.")
                 chosen = None if crm_id == "new" else crm_id
-                decisions.resolve_conflict(store, settings, table, key, chosen, actor=_actor())
+                decisions.resolve_conflict(store, settings, table, key, chosen, actor=actor())
                 say(f"{table} {key}: the next push uses {crm_id}.")
             with store.read() as connection:
                 rows = [dict(r) for r in crm.listed(connection, ["conflict"], limit=limit)]
@@ -265,7 +265,7 @@ def _people(app: typer.Typer) -> None:
             from hunter_orchestration.settings import load_settings
 
             settings = load_settings()
-            row = decisions.qualify(opened_store(settings), settings, domain, actor=_actor())
+            row = decisions.qualify(opened_store(settings), settings, domain, actor=actor())
             print_rows([row], {"external_id": "Lead", "crm_state": "State", "crm_id": "Id"}, as_json)
 
     @app.command()
@@ -276,7 +276,7 @@ def _people(app: typer.Typer) -> None:
             from hunter_orchestration.settings import load_settings
 
             settings = load_settings()
-            row = decisions.merge_accounts(opened_store(settings), settings, loser, winner, actor=_actor())
+            row = decisions.merge_accounts(opened_store(settings), settings, loser, winner, actor=actor())
             print_rows([row], {"external_id": "Account", "state": "State", "crm_id": "Id"}, as_json)
 
 
@@ -288,7 +288,7 @@ def _closing(app: typer.Typer) -> None:
 
             settings = load_settings()
             row = decisions.close_opportunity(
-                opened_store(settings), settings, referral, won=won, reason=reason, actor=_actor()
+                opened_store(settings), settings, referral, won=won, reason=reason, actor=actor()
             )
             print_rows([row], {"external_id": "Opportunity", "crm_state": "State", "crm_id": "Id"}, as_json)
 
@@ -308,7 +308,7 @@ def _closing(app: typer.Typer) -> None:
         with errors_told():
             from hunter_orchestration.dynamics import decisions
 
-            row = decisions.recreate(opened_store(), table, key, actor=_actor())
+            row = decisions.recreate(opened_store(), table, key, actor=actor())
             print_rows([row], {"table_name": "Table", "external_id": "Key", "state": "State"}, as_json)
 
 
@@ -323,13 +323,6 @@ def _window(since: datetime | None) -> Any:
 
 def _utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None else None
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "hunter"
 
 
 def _companies(store: Store, named: list[str] | None) -> list[str] | None:

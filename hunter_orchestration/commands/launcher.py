@@ -47,7 +47,7 @@ class LaunchError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process: its name, its command line, how long it may take to end."""
+    """One process: its name, its command line, and its priority: the smallest starts first and ends last."""
 
     name: str
     command: tuple[str, ...]

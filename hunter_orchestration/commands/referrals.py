@@ -10,6 +10,7 @@ import typer
 
 from hunter_orchestration.commands.console import (
     FAILED,
+    actor,
     errors_told,
     opened_store,
     print_json,
@@ -107,7 +108,7 @@ def sync(
         settings = load_settings()
         store = opened_store(settings)
         client = PartnerCenterClient(settings, Tokens(settings))
-        with progress("fetching") as report, recorded(store, "raw_leads", requested_by="command line") as noted:
+        with progress("fetching") as report, recorded(store, "raw_leads", requested_by=actor()) as noted:
             fetched = fetch(
                 store,
                 client,
@@ -117,7 +118,7 @@ def sync(
                 scrub=scrubber(store),
             )
             noted.counts.update(fetched.counts)
-        with progress("reading") as report, recorded(store, "referrals", requested_by="command line") as noted:
+        with progress("reading") as report, recorded(store, "referrals", requested_by=actor()) as noted:
             taken = read_referrals(store, window=window, progress=_both(report, noted.told))
             noted.counts.update(taken.counts)
         store.close()

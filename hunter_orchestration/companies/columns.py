@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hunter_orchestration import turkish
@@ -149,8 +149,8 @@ def _by_content(columns: dict[str, str], headings: Sequence[str], body: Sequence
 
 
 def _field_by_content(cells: Sequence[str]) -> str | None:
-    def share(test: object) -> float:
-        return sum(bool(test(cell)) for cell in cells) / len(cells)  # type: ignore[operator]
+    def share(test: Callable[[str], object]) -> float:
+        return sum(bool(test(cell)) for cell in cells) / len(cells)
 
     if share(email_address) >= _MOST:
         return "email"

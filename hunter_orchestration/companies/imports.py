@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import re
-import socket
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -180,7 +179,7 @@ def run(store: Store, home: Path, import_id: int, *, run_id: str = "", progress:
         FileRefusedError: the file broke off; what came before is stored, and the import is ``failed``.
         LeaseHeldError: another run reads this file right now.
     """
-    with runs.lease(store, f"import:{import_id}", run_id or f"{socket.gethostname()}:{os.getpid()}") as token:
+    with runs.lease(store, f"import:{import_id}", run_id) as token:
         return _run(store, home, import_id, token, progress)
 
 

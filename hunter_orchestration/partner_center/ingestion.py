@@ -6,8 +6,6 @@ payload nobody understands yet is never lost. Order and windows go by Partner Ce
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -150,8 +148,7 @@ def fetch(
         LeaseLostError: this run was paused and another took over.
         PermanentError, TransientError: as the client raises them; what was stored before stays.
     """
-    owner = run_id or f"{socket.gethostname()}:{os.getpid()}"
-    with lease(store, LEASE, owner) as token:
+    with lease(store, LEASE, run_id) as token:
         return _Fetch(store, client, token, scrub, progress).run(window, timedelta(minutes=overlap_minutes))
 
 

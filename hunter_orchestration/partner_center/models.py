@@ -242,7 +242,7 @@ def expires_at(status: str, direction: str | None, stated: datetime | None, crea
         return None
 
 
-def days_left(expires: datetime | None, now: datetime) -> int | None:
+def until_expiry(expires: datetime | None, now: datetime) -> int | None:
     """Whole days left to answer; negative once it is over, ``None`` when nothing waits for an answer."""
     return None if expires is None else (expires - now) // timedelta(days=1)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,8 +44,7 @@ def read_referrals(
     Raises:
         LeaseHeldError: another run is reading.
     """
-    owner = run_id or f"{socket.gethostname()}:{os.getpid()}"
-    with lease(store, LEASE, owner) as token:
+    with lease(store, LEASE, run_id) as token:
         reading = _Reading(store, token, reader_version)
         reading.retry_quarantine()
         done = 0

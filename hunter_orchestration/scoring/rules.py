@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,7 +16,7 @@ Provider = Literal[
 Segment = Literal["Existing", "Migration", "Cold", "Skip"]
 CommercialSegment = Literal["GREENFIELD", "COMPETITIVE", "WEAK_PARTNER", "RENEWAL", "LOW_INTENT", "NO_GO"]
 Points = Annotated[int, Field(ge=-100, le=100)]
-PROVIDERS: tuple[str, ...] = Provider.__args__  # type: ignore[attr-defined]
+PROVIDERS: tuple[str, ...] = get_args(Provider)
 
 _SHIPPED = Path(__file__).with_name("rules.yaml")
 _CALLED, _SETTING = "rules file", "HUNTER_RULES_FILE"
@@ -171,7 +171,7 @@ class Rules(_Strict):
             ):
                 raise ValueError(f"{name}: the last row must hold without a condition, so that every lead gets one")
         named = {category.commercial_segment for category in self.categories}
-        missing = [name for name in CommercialSegment.__args__ if name not in named]  # type: ignore[attr-defined]
+        missing = [name for name in get_args(CommercialSegment) if name not in named]
         if missing or len(named) != len(self.categories):
             raise ValueError(f"categories: one row for each commercial segment; missing {', '.join(missing) or 'none'}")
         unnamed = [name for name in REASONS if name not in self.reasons]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, get_args
 
 from hunter_orchestration.scanning.findings import inputs_of
 from hunter_orchestration.scoring import deadlines
@@ -166,7 +166,7 @@ def _answered(found: bool | None) -> str:
 
 def _changes(rows: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, tuple[str, str]]:
     recent: dict[str, tuple[str, str]] = {}
-    known = ChangeKind.__args__  # type: ignore[attr-defined]
+    known = get_args(ChangeKind)
     for row in rows:
         if row["kind"] in known and row["kind"] not in recent and now - row["at"] <= _RECENT:
             recent[row["kind"]] = (_clean(row["old"]) or "–", _clean(row["new"]) or "–")

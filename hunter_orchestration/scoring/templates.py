@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -212,9 +212,9 @@ class Templates(_Strict):
             if not rows or rows[-1].asks():
                 raise ValueError(f"{name}: the last row must hold without a condition, so that every lead gets one")
         for name, wanted, given in (
-            ("providers", Provider.__args__, self.providers),  # type: ignore[attr-defined]
+            ("providers", get_args(Provider), self.providers),
             ("headings", HEADINGS, self.headings),
-            ("change_kinds", ChangeKind.__args__, self.change_kinds),  # type: ignore[attr-defined]
+            ("change_kinds", get_args(ChangeKind), self.change_kinds),
         ):
             missing = [key for key in wanted if key not in given]
             if missing:

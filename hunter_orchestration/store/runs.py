@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -134,9 +136,9 @@ def bury(store: Store, run_id: str) -> None:
 
 
 @contextmanager
-def lease(store: Store, name: str, owner: str, seconds: float = 120) -> Iterator[int]:
-    """Hold a lease for the block; yields the fencing token."""
-    token = acquire_lease(store, name, owner, seconds)
+def lease(store: Store, name: str, owner: str | None, seconds: float = 120) -> Iterator[int]:
+    """Hold a lease for the block, as this process where no run owns it; yields the fencing token."""
+    token = acquire_lease(store, name, owner or f"{socket.gethostname()}:{os.getpid()}", seconds)
     try:
         yield token
     finally:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from hunter_orchestration.partner_center.models import until_expiry
 from hunter_orchestration.scoring import explanation, rules, what_if
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Connection, companies, lead_details, leads, page_state
@@ -38,9 +39,7 @@ def _contact(row: Row) -> models.Person | None:
 
 def days_left(row: Row, now: datetime) -> int | None:
     """Whole days left to answer; only a New referral has any."""
-    if row["status"] != "New" or row["expires_at"] is None:
-        return None
-    return int((row["expires_at"] - now).total_seconds() // 86400)
+    return until_expiry(row["expires_at"], now) if row["status"] == "New" else None
 
 
 def _referral_values(row: Row, now: datetime) -> dict[str, Any]:

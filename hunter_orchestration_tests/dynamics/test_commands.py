@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from hunter_orchestration.commands import dynamics
+from hunter_orchestration.store import page_state
 from hunter_orchestration_tests.dynamics.world import World, add_companies, domain_of
 
 
@@ -50,6 +51,10 @@ def test_check_plan_push_pull_and_reconcile_speak_json(world: World, run: Any) -
     world.sales.delete("opportunity", "00000000-0000-4000-8000-000000000001")
     status, text = run("reconcile", "--json")
     assert (status, json.loads(text)["counts"]["differences"]) == (1, 1)
+    with world.store.read() as connection:
+        recorded = {row["kind"] for row in page_state.syncs(connection, None, 10)}
+    # The page has words for the assets' names.
+    assert recorded == {"dynamics_records", "dynamics_changes", "dynamics_differences"}
     status, text = run("audit", "--domain", domain_of(1))
     assert {json.loads(line)["outcome"] for line in text.splitlines()} == {"sent", "confirmed"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from hunter_orchestration.dynamics.mapping import load_mapping
 from hunter_orchestration.store import crm
@@ -174,7 +175,7 @@ def test_no_audit_no_push(world: World) -> None:
         connection.execute(
             text("CREATE TRIGGER shut BEFORE INSERT ON crm_audit BEGIN SELECT RAISE(ABORT, 'full'); END")
         )
-    with pytest.raises(Exception, match="full"):
+    with pytest.raises(DBAPIError, match="full"):
         world.push()
     assert world.sales.keyed("account") == {}
     with world.store.write() as connection:

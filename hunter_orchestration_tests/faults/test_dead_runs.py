@@ -62,8 +62,8 @@ def test_a_process_counts_as_the_run_only_while_it_is_the_same_one() -> None:
         assert not process_lives(process.pid, said_at - 3600)
     finally:
         process.kill()
-    time.sleep(0.1)
-    # Not yet collected by us, hence a zombie; then gone.
+    # Dead, yet not collected by us, hence a zombie; then gone.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert not process_lives(process.pid, said_at)
     process.wait()
     assert not process_lives(process.pid, said_at)

@@ -11,6 +11,7 @@ from sqlalchemy import event
 from hunter_orchestration.companies import stage as companies_stage
 from hunter_orchestration.partner_center.client import PartnerCenterClient
 from hunter_orchestration.partner_center.ingestion import LEASE, SOURCE, changed_since_watermark, fetch
+from hunter_orchestration.partner_center.refusals import SignInExpiredError
 from hunter_orchestration.store import Store, raw_leads, referrals
 from hunter_orchestration.store.runs import LeaseHeldError, LeaseLostError, acquire_lease
 from hunter_orchestration.store.work import Window
@@ -264,7 +265,7 @@ def test_new_referrals_expire_after_14_days_and_the_most_urgent_come_first(
 def test_a_token_that_is_refused_twice_stops_the_sync(store: Store, service: Service) -> None:
     tokens = Bearer("old", "older")
     client = PartnerCenterClient(settings_for(service), tokens, sleep=lambda _seconds: None)
-    with pytest.raises(Exception, match="hunter login"):
+    with pytest.raises(SignInExpiredError, match="hunter login"):
         fetch(store, client)
     assert tokens.forced == 1
     assert len(service.requests) == 2

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hunter_orchestration.partner_center.category import categorize
 from hunter_orchestration.partner_center.countries import alpha2
-from hunter_orchestration.partner_center.models import UnreadableError, days_left, read
+from hunter_orchestration.partner_center.models import UnreadableError, read, until_expiry
 from hunter_orchestration.partner_center.resource import parse_stamp
 from hunter_orchestration_tests.partner_center.service import referral
 
@@ -160,9 +160,9 @@ def test_silence_loses_a_new_referral_after_14_days() -> None:
     assert read(referral(1, expirationDateTime="2026-11-05T00:00:00Z")).expires_at == datetime(2026, 11, 5, tzinfo=UTC)
     assert read(referral(1, status="Active", substatus="Accepted")).expires_at is None
     assert read(referral(1, direction="Outgoing")).expires_at is None
-    assert days_left(created + timedelta(days=3, hours=5), created) == 3
-    assert days_left(created - timedelta(hours=1), created) == -1
-    assert days_left(None, created) is None
+    assert until_expiry(created + timedelta(days=3, hours=5), created) == 3
+    assert until_expiry(created - timedelta(hours=1), created) == -1
+    assert until_expiry(None, created) is None
 
 
 @pytest.mark.parametrize(

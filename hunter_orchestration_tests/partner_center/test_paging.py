@@ -10,6 +10,7 @@ import pytest
 from hunter_orchestration.errors import TransientError
 from hunter_orchestration.partner_center.client import PartnerCenterClient
 from hunter_orchestration.partner_center.ingestion import fetch
+from hunter_orchestration.partner_center.refusals import PagingError
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.work import Window
 from hunter_orchestration_tests.partner_center.service import EPOCH, Service, referral
@@ -117,7 +118,7 @@ def test_a_loop_without_end_stops_and_the_watermark_stays(
     service.shape_link = lambda link: (
         f"{service.url}/v1.0/engagements/referrals?$skiptoken=%5B0%2C%22%22%2C%22%22%2Cnull%5D"
     )
-    with pytest.raises(Exception, match="runs in circles"):
+    with pytest.raises(PagingError, match="runs in circles"):
         fetch(store, client)
     assert watermark_of(store) is None
     assert len(service.requests) < 20

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy import insert, select
+from sqlalchemy.exc import StatementError
 
 from hunter_orchestration.store import Store, StoreError
 from hunter_orchestration.store.migrate import current_version, is_current, newest_version, upgrade
@@ -70,7 +71,7 @@ def test_times_come_back_aware_in_utc_and_amounts_exact(store: Store) -> None:
 
 
 def test_a_time_without_a_zone_is_refused(sqlite_store: Store) -> None:
-    with pytest.raises(Exception, match="without a zone"), sqlite_store.write() as connection:
+    with pytest.raises(StatementError, match="without a zone"), sqlite_store.write() as connection:
         connection.execute(insert(events).values(at=datetime(2026, 1, 1), kind="x"))  # noqa: DTZ001
 
 
