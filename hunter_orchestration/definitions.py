@@ -45,7 +45,9 @@ def build_defs(
         spread_over: what runs the chunks of a spread scan: the cores of this machine, or an executor of workers.
     """
     jobs = [*build_jobs(settings), look_up_details, housekeeping, build_spread_job(spread_over)]
-    checks = [key for asset in _ASSETS if isinstance(asset, dg.AssetsDefinition) for key in asset.check_keys]
+    made = [asset for asset in _ASSETS if isinstance(asset, dg.AssetsDefinition)]
+    checks = [key for asset in made for key in asset.check_keys]
+    assets = [key for asset in made for key in asset.keys]
     return dg.Definitions(
         assets=dg.with_source_code_references(_ASSETS),
         jobs=jobs,
@@ -53,7 +55,7 @@ def build_defs(
         sensors=[
             *build_sensors(settings),
             *build_file_sensors(settings),
-            build_alert_sensor([job.name for job in jobs], checks),
+            build_alert_sensor([job.name for job in jobs], checks, assets),
         ],
         resources={"engine": Engine(), **(resource_overrides or {})},
         executor=dg.in_process_executor,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from hunter_orchestration.logging import mask
 
 Level = Literal["problem", "warning", "recovered"]
+State = Literal["ok", "warning", "problem"]
 FINE = "ok"
 
 _WORDS = {
@@ -19,13 +20,13 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How a subject is right now: ``run:<job>`` or ``check:<asset>.<check>``.
+    """How a subject is right now: ``run:<job>``, ``check:<asset>.<check>`` or ``freshness:<asset>``.
 
     ``turkish`` is the sentence in Turkish; empty where there is none, as for a text of an error.
     """
 
     subject: str
-    state: Literal["ok", "warning", "problem"]
+    state: State
     sentence: str
     link: str
     turkish: str = ""

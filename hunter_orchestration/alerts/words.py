@@ -72,6 +72,21 @@ def failed(asset: str, check: str, figures: Mapping[str, object]) -> tuple[str, 
     return english + _end(shown, {}), turkish + _end(shown, _FIGURES)
 
 
+def stale(asset: str) -> tuple[str, str]:
+    """An asset that was not brought up to date for longer than its policy allows."""
+    return (
+        f"{asset} was not brought up to date for longer than its freshness policy allows: see that its schedule is on "
+        "and the daemon runs (hunter doctor).",
+        f"{asset} tazelik kuralının izin verdiğinden uzun süredir güncellenmedi: zamanlamasının açık olduğuna ve arka "
+        "plan hizmetinin çalıştığına bakın (hunter doctor).",
+    )
+
+
+def fresh(asset: str) -> tuple[str, str]:
+    """An asset that is up to date."""
+    return f"{asset} is up to date.", f"{asset} güncel."
+
+
 def _end(figures: Mapping[str, object], words: Mapping[str, str]) -> str:
     told = ", ".join(f"{words.get(name, name.replace('_', ' '))} {value}" for name, value in figures.items())
     return f" ({told})." if told else "."

@@ -5,13 +5,13 @@ It looks at states, not at events, so a tick that was missed or a target that wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
-from hunter_orchestration.alerts.states import Seen, changes, scope_of
-from hunter_orchestration.alerts.words import failed
+from hunter_orchestration.alerts.states import Seen, State, changes, scope_of
+from hunter_orchestration.alerts.words import failed, fresh, stale
 from hunter_orchestration.errors import HunterError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.settings import Settings, load_settings
@@ -21,6 +21,7 @@ from hunter_orchestration.store.runs import latest_runs
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _WILL_RETRY = "dagster/will_retry"
 _EVERY_SECONDS = 60
+_FRESHNESS: Mapping[str, State] = {"PASS": "ok", "WARN": "warning", "FAIL": "problem"}
 _LOG = "log"
 _log = get_logger(__name__)
 
@@ -77,6 +78,19 @@ def checks_seen(instance: dg.DagsterInstance, settings: Settings, keys: Iterable
             yield Seen(subject, "problem" if severe else "warning", told[0], link, told[1])
 
 
+def freshness_seen(instance: dg.DagsterInstance, settings: Settings, keys: Iterable[dg.AssetKey]) -> Iterator[Seen]:
+    """How fresh each asset is by its policy, as the daemon judged it; one that was never made is not judged.
+
+    It tells of what no run and no check can: that nothing runs any more.
+    """
+    for key, record in instance.get_freshness_state_records(list(keys)).items():
+        asset = key.to_user_string()
+        state = _FRESHNESS.get(record.freshness_state.value)
+        if state is not None:
+            told = fresh(asset) if state == "ok" else stale(asset)
+            yield Seen(f"freshness:{asset}", state, told[0], f"{settings.dagster_base_url}/assets/{asset}", told[1])
+
+
 def _failed(evaluation: dg.AssetCheckEvaluation) -> tuple[str, str]:
     figures = {name: entry.value for name, entry in evaluation.metadata.items()}
     return failed(evaluation.asset_key.to_user_string(), evaluation.check_name, figures)
@@ -118,14 +132,17 @@ def _remember(store: Store, target: str, subject: str, state: str) -> None:
         alert_states.tell(connection, scope_of(target, subject), state)
 
 
-def build_alert_sensor(jobs: list[str], checks: list[dg.AssetCheckKey]) -> dg.SensorDefinition:
-    """The sensor over these jobs and checks."""
+def build_alert_sensor(
+    jobs: list[str], checks: list[dg.AssetCheckKey], assets: list[dg.AssetKey]
+) -> dg.SensorDefinition:
+    """The sensor over these jobs, checks and assets."""
 
     @dg.sensor(
         name="alerts",
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells the targets of HUNTER_ALERTS_FILE once when a job or check fails, and once when it is well.",
+        description="Tells the targets of HUNTER_ALERTS_FILE once when a job or check fails or an asset is stale, "
+        "and once when it is well.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         from hunter_orchestration.defs.ticks import opened
@@ -135,10 +152,11 @@ def build_alert_sensor(jobs: list[str], checks: list[dg.AssetCheckKey]) -> dg.Se
             seen = [
                 *runs_seen(context.instance, store, settings, jobs),
                 *checks_seen(context.instance, settings, checks),
+                *freshness_seen(context.instance, settings, assets),
             ]
             sent, refused = tell(store, settings, seen)
         if refused:
             raise dg.Failure(" ".join(refused))
-        return dg.SkipReason(f"{len(seen)} jobs and checks looked at, {sent} alerts sent.")
+        return dg.SkipReason(f"{len(seen)} jobs, checks and assets looked at, {sent} alerts sent.")
 
     return alerts

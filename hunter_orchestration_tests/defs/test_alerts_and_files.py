@@ -19,12 +19,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 
 from hunter_orchestration.alerts.states import Seen
 from hunter_orchestration.alerts.targets import AlertsFileError, read_targets
 from hunter_orchestration.alerts.words import FAILED
 from hunter_orchestration.definitions import build_defs
-from hunter_orchestration.defs.alerts import checks_seen, runs_seen, tell
+from hunter_orchestration.defs.alerts import checks_seen, freshness_seen, runs_seen, tell
 from hunter_orchestration.defs.assets_in import import_file
 from hunter_orchestration.defs.resources import Engine
 from hunter_orchestration.defs.watching import take_files, waiting_imports
@@ -279,6 +280,29 @@ def test_a_run_that_a_check_stopped_says_what_the_check_found_in_both_languages(
     assert seen.sentence.endswith("(detail 0 after 600).")
     assert "yönlendirme" in seen.turkish
     assert seen.turkish.endswith("(ayrıntı 0 after 600).")
+
+
+def test_an_asset_that_nothing_brings_up_to_date_is_told_once_and_once_when_it_is_fresh(
+    sqlite_store: Store, tmp_path: Path, inbox: Inbox
+) -> None:
+    """As when somebody switched a schedule off: no run fails and no check does."""
+    settings = load_settings(
+        alerts_file=written(tmp_path, f"targets: [{{name: a, kind: webhook, url: '{inbox.url}', language: tr}}]")
+    )
+    key = dg.AssetKey("dynamics_changes")
+    before = FreshnessState.UNKNOWN
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert list(freshness_seen(instance, settings, [key])) == []
+        for now in ("PASS", "WARN", "FAIL", "PASS"):
+            change = FreshnessStateChange(
+                key=key, new_state=FreshnessState(now), previous_state=before, state_change_timestamp=time.time()
+            )
+            instance.report_runless_asset_event(change)
+            for _ in range(2):
+                tell(sqlite_store, settings, freshness_seen(instance, settings, [key]))
+            before = FreshnessState(now)
+    assert [body["level"] for body in inbox.bodies] == ["warning", "problem", "recovered"]
+    assert inbox.bodies[0]["sentence"].startswith("dynamics_changes tazelik")
 
 
 def test_every_check_there_is_has_its_words() -> None:
