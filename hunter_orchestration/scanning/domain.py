@@ -22,6 +22,7 @@ MOST_SELECTORS = 28
 _SPF_ROUNDS = 11
 _M365 = "Microsoft 365"
 _SENDING = ("SendGrid", "Mailgun", "Amazon")
+_WEB_MAIL = {"ghs.googlehosted.com": "Google", "domain.mail.yandex.net": "Yandex"}
 
 
 @dataclass(slots=True)
@@ -240,9 +241,7 @@ def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], tab
             if service is not None:
                 found.tells.add(service, "dkim")
         elif selector == "google" and found.keys[selector].state in ("usable", "revoked"):
-            for service in table.services:
-                if service.provider == "Google":
-                    found.tells.add(service, "dkim")
+            _tell(found, table, "Google", "dkim")
 
 
 def _wildcard(found: Gathered) -> _Sub:
@@ -291,7 +290,7 @@ def _who(found: Gathered, table: ProviderTable) -> _Sub:
     if holder is not None and holder.provider != "Unknown":
         found.holder = holder
         if holder.service == _M365:
-            _tell(found, table, "mx")
+            _tell(found, table, "M365", "mx")
         return
     gateway = holder.gateway if holder is not None else None
     if gateway is not None or found.tells.by.keys() & {_M365}:
@@ -308,9 +307,9 @@ def _who(found: Gathered, table: ProviderTable) -> _Sub:
         found.holder = Holder("Unknown", None, gateway, None, [], certain=False)
 
 
-def _tell(found: Gathered, table: ProviderTable, kind: str) -> None:
+def _tell(found: Gathered, table: ProviderTable, provider: str, kind: str) -> None:
     for service in table.services:
-        if service.name == _M365:
+        if service.provider == provider:
             found.tells.add(service, kind)
 
 
@@ -337,7 +336,7 @@ def _microsoft_tells(found: Gathered, table: ProviderTable) -> _Sub:
     answers = yield from _ask(found, questions, core=False)
     for (label, suffix), aliased in zip(names, answers, strict=True):
         if any(target.endswith("." + suffix) for target in aliased.cnames):
-            _tell(found, table, label)
+            _tell(found, table, "M365", label)
 
 
 def _hybrid(found: Gathered, table: ProviderTable) -> Holder | None:
@@ -352,11 +351,20 @@ def _mail_host(found: Gathered, table: ProviderTable) -> Generator[list[Question
     if answer.state != "found":
         return None
     for target in answer.cnames:
-        provider = {"ghs.googlehosted.com": "Google", "domain.mail.yandex.net": "Yandex"}.get(target)
-        for service in table.services:
-            if provider and service.provider == provider:
-                found.tells.add(service, "mail")
-    return by_tells(table, found.tells) or Holder("Local", evidence=[f"a mail.{found.domain}"])
+        if target in _WEB_MAIL:
+            _tell(found, table, _WEB_MAIL[target], "mail")
+    host = f"mail.{found.domain}"
+    holder = by_tells(table, found.tells) or _aliased(found, table, host, answer)
+    return holder or Holder("Local", evidence=[f"a {host}"])
+
+
+def _aliased(found: Gathered, table: ProviderTable, host: str, answer: Answer) -> Holder | None:
+    """A mail host that is an alias says whose server it is. An MX must be none (RFC 2181 section 10.3), but many are."""
+    named = by_mx(table, found.domain, answer.cnames)
+    if named is None or named.provider in ("Unknown", "Other"):
+        return None
+    named.evidence = [f"{host} is an alias of {answer.cnames[-1]}"]
+    return named
 
 
 def _own_servers(
@@ -372,11 +380,9 @@ def _own_servers(
         address = found.a
     else:
         address = (yield from _ask(found, [Question(host, A)], core=False))[0]
-    named = by_mx(table, found.domain, address.cnames)
-    if named is not None and named.provider not in ("Unknown", "Other"):
-        # An MX must not be an alias (RFC 2181 section 10.3), but many are, and say whose server it is.
-        named.evidence = [f"mx {host} is an alias of {address.cnames[-1]}"]
-        return named
+    aliased = _aliased(found, table, host, address)
+    if aliased is not None:
+        return aliased
     own = Holder("Local", evidence=[f"mx {host}"])
     if address.state != "found":
         own.certain = False

@@ -109,6 +109,14 @@ def test_an_mx_that_is_an_alias_is_known_by_whom_it_leads_to() -> None:
     host = {"firma.example": ["MX 10 mail.firma.example."], "mail.firma.example": ["CNAME mx1.natrohost.com."]}
     found = scan({**host, "mx1.natrohost.com": ["A 192.0.2.5"]})
     assert (found["provider"], found["hoster"]) == ("Hosting", "Natro")
+    behind = scan(
+        {
+            "firma.example": [GATEWAY],
+            "mail.firma.example": ["CNAME mx1.natrohost.com."],
+            "mx1.natrohost.com": ["A 192.0.2.5"],
+        }
+    )
+    assert (behind["provider"], behind["gateway"], behind["hoster"]) == ("Hosting", "Proofpoint", "Natro")
     web = {**host, "mail.firma.example": ["CNAME ghs.googlehosted.com."]}
     assert scan(web)["provider"] == "Local"
 
