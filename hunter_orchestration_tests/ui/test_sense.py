@@ -11,7 +11,8 @@ import xlsxwriter
 from playwright.sync_api import Page, expect
 
 from hunter_orchestration.companies import imports
-from hunter_orchestration.store import Store
+from hunter_orchestration.store import Store, runs
+from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.operations import sync_runs
 from hunter_orchestration.store.work import utc_now
 from hunter_orchestration_tests.ui.conftest import Opened, PageFactory
@@ -87,6 +88,47 @@ def test_a_question_about_many_leads_names_its_filters_in_words(site: str, page_
     expect(dialog).to_contain_text(said)
     for code in ("GREENFIELD", "score_max", "age_days"):
         assert code not in dialog.inner_text()
+
+
+def _changes(store: Store, domain: str, **values: object) -> None:
+    """A lead changes elsewhere, and every open page is told."""
+    with store.write() as connection:
+        if values:
+            connection.execute(leads.update().where(leads.c.domain == domain).values(**values))
+        runs.emit(connection, "leads_changed", None, {})
+
+
+def test_an_open_lead_is_drawn_anew_only_when_it_changed_and_keeps_what_was_asked(
+    site: str, page: Page, morning: Store
+) -> None:
+    page.goto(f"{site}/leads/egeinsaat.example")
+    drawer = page.locator("hunter-lead")
+    drawer.locator("summary", has_text="What if").click()
+    drawer.locator("select[name=provider]").select_option("M365")
+    answer = drawer.locator("details[data-name=what-if] [role=status]")
+    expect(answer).to_contain_text(re.compile(r"P\d"))
+    before = answer.inner_text()
+    drawer.locator("h2").focus()
+    drawer.locator("h3").first.evaluate("element => element.dataset.mine = 'yes'")
+    with page.expect_response(lambda one: one.url.endswith("/leads/egeinsaat.example")):
+        _changes(morning, "egeinsaat.example")
+    page.wait_for_timeout(300)
+    expect(drawer.locator("h3[data-mine]")).to_have_count(1)
+    _changes(morning, "egeinsaat.example", name="Ege İnşaat Holding")
+    expect(drawer.locator("h2")).to_have_text("Ege İnşaat Holding")
+    expect(drawer.locator("select[name=provider]")).to_have_value("M365")
+    expect(answer).to_have_text(before)
+
+
+def test_a_dialog_gives_the_focus_back_though_its_button_was_drawn_anew(site: str, page: Page, morning: Store) -> None:
+    page.goto(f"{site}/leads/egeinsaat.example")
+    drawer = page.locator("hunter-lead")
+    drawer.get_by_role("button", name="Merge", exact=True).click()
+    _changes(morning, "egeinsaat.example", name="Ege İnşaat Holding")
+    expect(drawer.locator("h2")).to_have_text("Ege İnşaat Holding")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(drawer.get_by_role("button", name="Merge", exact=True)).to_be_focused()
 
 
 def test_who_asked_for_a_run_is_never_a_code(site: str, page: Page, morning: Store) -> None:

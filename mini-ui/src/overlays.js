@@ -34,11 +34,24 @@ export function openDialog(title, content, { wide = false, end = null } = {}) {
   dialog.addEventListener("close", () => {
     routes.removeEventListener("route", leave);
     dialog.remove();
-    if (before instanceof HTMLElement && before.isConnected) before.focus();
+    (before instanceof HTMLElement && before.isConnected ? before : heirOf(before))?.focus();
   });
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
+}
+
+/**
+ * What stands where something stood that was drawn anew meanwhile: the same control by name, else the room's title.
+ * @param {Element | null} gone
+ * @returns {HTMLElement | null}
+ */
+function heirOf(gone) {
+  if (!gone || gone === document.body) return null;
+  const name = /** @param {Element} one */ (one) => one.getAttribute("aria-label") ?? one.textContent;
+  const alike = [...document.querySelectorAll(`#main ${gone.localName}`)].find((one) => name(one) === name(gone));
+  const heir = alike ?? document.querySelector("#main h1");
+  return heir instanceof HTMLElement ? heir : null;
 }
 
 /**
@@ -82,7 +95,7 @@ export function plain(error) {
     return t("problem.internal");
   }
   const fields = error.fields.map((one) => fieldWords(one, error.code === "invalid")).join("; ");
-  return [error.message, fields, error.fix, error.code === "internal" && error.requestId ? t("request", { id: error.requestId }) : ""]
+  return [error.message, fields && `${fields}.`, error.fix, error.code === "internal" && error.requestId ? t("request", { id: error.requestId }) : ""]
     .filter(Boolean)
     .join(" ");
 }

@@ -24,6 +24,8 @@ import { scanSection } from "./scan.js";
 export class LeadDrawer extends Part {
   /** @type {string | null} */
   domain = null;
+  /** The lead as it was last drawn. */
+  told = "";
   /** @type {AbortController | null} */
   loading = null;
   titleId = freshId("lead");
@@ -51,6 +53,7 @@ export class LeadDrawer extends Part {
     shape(this);
     if (this.domain === domain) return;
     this.domain = domain;
+    this.told = "";
     this.#frame(domain, null);
     this.body?.replaceChildren(...bones());
     this.scrollTop = 0;
@@ -86,6 +89,10 @@ export class LeadDrawer extends Part {
       if (this.domain !== domain) return;
       // Somebody may be reading, comparing or typing in here; what they opened stays open.
       if (quiet && !forced && this.body?.querySelector("form:focus-within, .what-if:focus-within")) return;
+      // Most of what happens elsewhere leaves this lead as it is.
+      const told = JSON.stringify(detail);
+      if (quiet && !forced && told === this.told) return;
+      this.told = told;
       this.#draw(detail);
     } catch (error) {
       if (movedOn(error) || quiet) return;
@@ -122,6 +129,7 @@ export class LeadDrawer extends Part {
     const openBefore = new Set([...this.querySelectorAll("details[open]")].map((one) => one.getAttribute("data-name")));
     const heldName = document.activeElement instanceof HTMLElement && this.contains(document.activeElement) ? (document.activeElement.dataset.name ?? document.activeElement.closest("details")?.dataset.name ?? document.activeElement.textContent) : null;
     const held = heldName !== null;
+    const asked = new Map([...this.querySelectorAll("select")].map((one) => [one.name, one.value]));
     const scroll = this.scrollTop;
     document.title = `${detail.lead.name} · Hunter`;
     const hadTitle = document.activeElement === this.querySelector("h2");
@@ -141,6 +149,7 @@ export class LeadDrawer extends Part {
     for (const fold of this.querySelectorAll("details[data-name]")) {
       if (openBefore.has(fold.getAttribute("data-name"))) fold.setAttribute("open", "");
     }
+    askAgain(this.querySelectorAll("select"), asked);
     this.scrollTop = scroll;
     if (held && !hadTitle && document.activeElement === document.body) {
       const heir = [...this.querySelectorAll("button, summary, a")].find((one) => one.textContent === heldName || one.closest("details")?.getAttribute("data-name") === heldName);
@@ -196,6 +205,19 @@ export class LeadDrawer extends Part {
       if (!movedOn(error)) toast(plain(error), { tone: "bad" });
     }
   }
+}
+
+/**
+ * What was asked in "what if" is asked of the lead as it is now.
+ * @param {NodeListOf<HTMLSelectElement>} selects
+ * @param {Map<string, string>} asked
+ */
+function askAgain(selects, asked) {
+  for (const select of selects) {
+    const value = asked.get(select.name);
+    if (value) select.value = value;
+  }
+  [...selects].find((one) => one.value)?.dispatchEvent(new Event("change"));
 }
 
 /** @param {LeadDetail} detail */
