@@ -359,7 +359,7 @@ def _mail_host(found: Gathered, table: ProviderTable) -> Generator[list[Question
 
 
 def _aliased(found: Gathered, table: ProviderTable, host: str, answer: Answer) -> Holder | None:
-    """A mail host that is an alias says whose server it is. An MX must be none (RFC 2181 section 10.3), but many are."""
+    """A mail host that is an alias says whose server it is. An MX must be none (RFC 2181), but many are."""
     named = by_mx(table, found.domain, answer.cnames)
     if named is None or named.provider in ("Unknown", "Other"):
         return None
