@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from hunter_orchestration import broken_json
+
 LARGEST = 1000
 """Requests that fit in one batch."""
 
@@ -145,6 +147,6 @@ def _answer(raw: bytes) -> Answer:
     if not body:
         return Answer(int(words[1]), headers, None)
     try:
-        return Answer(int(words[1]), headers, orjson.loads(body))
+        return Answer(int(words[1]), headers, broken_json.loads(body))
     except orjson.JSONDecodeError:
         raise BatchFormatError("a part of a batch's answer is not JSON") from None

@@ -19,6 +19,7 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 
+from hunter_orchestration import broken_json
 from hunter_orchestration.dynamics.batch import LARGEST, Answer, BatchFormatError, Part, decode, encode
 from hunter_orchestration.dynamics.pace import HeldError, Pace, read_retry_after
 from hunter_orchestration.dynamics.refusals import (
@@ -192,7 +193,7 @@ class DataverseClient:
 
     def _json(self, response: requests.Response) -> Any:
         try:
-            return orjson.loads(response.content)
+            return broken_json.loads(response.content)
         except orjson.JSONDecodeError:
             raise UnreachableError("Dynamics answered something that is not JSON.", "Try again later.") from None
 
@@ -330,7 +331,7 @@ def _origin(url: str) -> str:
 
 def _refusal(response: requests.Response) -> Refusal:
     try:
-        body = orjson.loads(response.content)
+        body = broken_json.loads(response.content)
     except orjson.JSONDecodeError:
         body = None
     return read_refusal(response.status_code, body)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 import requests
 
+from hunter_orchestration import broken_json
 from hunter_orchestration.errors import HunterError, TransientError
 from hunter_orchestration.partner_center.refusals import (
     ChangedSinceReadError,
@@ -26,7 +25,6 @@ from hunter_orchestration.partner_center.refusals import (
 MFA, AUDIENCE = "900421", "900420"
 """Codes of a 401 that another token of the same kind would not mend."""
 _RETRIED = frozenset({429, 500, 502, 503, 504, 509})
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def rows_of(body: Mapping[str, Any]) -> list[Any]:
@@ -48,20 +46,12 @@ def object_of(response: requests.Response) -> dict[str, Any]:
         TransientError: an HTML page, half a body, anything else: never taken for data.
     """
     try:
-        body = orjson.loads(response.content)
+        body = broken_json.loads(response.content)
     except orjson.JSONDecodeError:
-        body = _mended(response.content)
+        body = None
     if not isinstance(body, dict):
         raise TransientError("Partner Center's answer is not JSON.", "The next sync tries again.")
     return body
-
-
-def _mended(content: bytes) -> Any:
-    """JSON with half a character in some text: one bad note must not cost the rows around it."""
-    try:
-        return json.loads(_LONE_SURROGATE.sub("\ufffd", json.dumps(json.loads(content), ensure_ascii=False)))
-    except (ValueError, RecursionError):
-        return None
 
 
 def server_time(headers: Mapping[str, str]) -> datetime | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from sqlalchemy import select
 
@@ -88,6 +90,20 @@ def test_many_pages_of_changes_are_read_to_the_end(world: World) -> None:
         world.sales.edit("account", domain_of(number), telephone1=f"typed {number}")
     assert world.pull().counts["edited"] == 30
     world.settles()
+
+
+def test_a_text_cut_in_the_middle_of_an_emoji_costs_no_other_row(world: World) -> None:
+    domains = add_companies(world.store, range(2))
+    world.push()
+    world.pull()
+    standing = world.sales.row("account", domains[0])
+    root = f"{world.settings.dynamics_url}/api/data/v9.2/"
+    row = {"@odata.etag": 'W/"9000001"', "accountid": standing["accountid"], "statecode": 0, "name": "Yeni ad HALF"}
+    page = json.dumps({"value": [row], "@odata.deltaLink": f"{root}accounts?$deltatoken=9"})
+    body = page.replace("HALF", r"\ud83d")
+    world.box.fault("dataverse", "status", times=1, status=200, method="GET", path="accounts[?].*deltatoken", body=body)
+    assert world.pull().counts["edited"] == 1
+    assert world.record("account", domains[0])["observed"]["name"] == "Yeni ad \ufffd"
 
 
 def test_a_token_before_the_last_page_ends_nothing(world: World) -> None:
