@@ -13,10 +13,10 @@ from typing import Any
 
 from hunter_orchestration import crash_points
 from hunter_orchestration.dynamics.items import DELETED, ChunkResult, Item, Result
+from hunter_orchestration.dynamics.mapping import KEY
 from hunter_orchestration.dynamics.plan import still_ours
 from hunter_orchestration.dynamics.records import Wanted
 from hunter_orchestration.dynamics.refusals import ThrottledError, fix_of
-from hunter_orchestration.dynamics.search import KEY
 from hunter_orchestration.dynamics.session import LEASE_SECONDS, Session
 from hunter_orchestration.dynamics.values import hash_of, same
 from hunter_orchestration.errors import HunterError

@@ -12,7 +12,6 @@ OPTION_PREFIX = 81694
 PUBLISHER = "hunter"
 SOLUTION = "hunter"
 KEY_NAME = "hnt_ExternalKey"
-KEY_COLUMN = "hnt_externalid"
 _ENGLISH = 1033
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -14,10 +13,13 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hunter_orchestration.errors import PermanentError
+from hunter_orchestration.scoring.documents import line_of, repeated
 from hunter_orchestration.scoring.templates import Language
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+KEY = "hnt_externalid"
+"""Hunter's own key in every table of its, which no mapping writes."""
 TableName = Literal["account", "contact", "lead", "opportunity"]
 
 TABLES: tuple[TableName, ...] = ("account", "contact", "lead", "opportunity")
@@ -198,19 +200,19 @@ def parse_mapping(text: str, name: str) -> LoadedMapping:
         line = mark.line + 1 if mark is not None else 1
         reason = getattr(error, "problem", None) or "not YAML"
         raise MappingError(f"{name}, line {line}: {reason}.", "Correct the mapping file.") from None
-    if tree is not None and (twice := _repeated(tree)) is not None:
+    if twice := repeated(tree):
         raise MappingError(f"{name}, line {twice[0]}: {twice[1]!r} stands twice.", "Correct the mapping file.")
     try:
         mapping = Mapping.model_validate(raw)
     except ValidationError as error:
         wrong = [
-            f"{name}, line {_line(tree, item['loc'])}: {'.'.join(map(str, item['loc'])) or 'the file'}: "
+            f"{name}, line {line_of(tree, item['loc'])}: {'.'.join(map(str, item['loc'])) or 'the file'}: "
             f"{item['msg'].removeprefix('Value error, ')}."
             for item in error.errors()[:5]
         ]
         raise MappingError(" ".join(wrong), "Correct the mapping file.") from None
     if problems := list(_vocabulary(mapping)):
-        wrong = [f"{name}, line {_line(tree, where)}: {reason}." for where, reason in problems[:5]]
+        wrong = [f"{name}, line {line_of(tree, where)}: {reason}." for where, reason in problems[:5]]
         raise MappingError(" ".join(wrong), "Correct the mapping file.")
     return LoadedMapping(mapping, name, hashlib.sha256(text.encode()).hexdigest()[:16])
 
@@ -222,43 +224,8 @@ def _vocabulary(mapping: Mapping) -> Any:
                 yield ("tables", table, "match"), f"{table} has no match rule {match!r}"
         for name, field in mapped.fields.items():
             where = ("tables", table, "fields", name)
-            if name == "hnt_externalid":
-                yield where, "hnt_externalid is Hunter's own key and is not mapped"
+            if name == KEY:
+                yield where, f"{KEY} is Hunter's own key and is not mapped"
             for source in field.source:
                 if source not in SOURCES[table]:
                     yield (*where, "source"), f"{source!r} is not a source of {table}"
-
-
-def _line(node: yaml.Node | None, path: Sequence[int | str]) -> int:
-    """Line of the deepest part of the path that the file has."""
-    line = 1
-    for step in path:
-        following: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(step):
-                    line, following = key.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            following = node.value[step]
-            line = following.start_mark.line + 1
-        if following is None:
-            break
-        node = following
-    return line
-
-
-def _repeated(node: yaml.Node) -> tuple[int, str] | None:
-    """The first key that stands twice in one map; YAML would silently take the last."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                return key.start_mark.line + 1, key.value
-            seen.add(key.value)
-            if (found := _repeated(value)) is not None:
-                return found
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            if (found := _repeated(value)) is not None:
-                return found
-    return None

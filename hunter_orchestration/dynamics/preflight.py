@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from hunter_orchestration.dynamics.client import DataverseClient
-from hunter_orchestration.dynamics.mapping import TABLES, FieldMapping, LoadedMapping, Stage
+from hunter_orchestration.dynamics.mapping import KEY, TABLES, FieldMapping, LoadedMapping, Stage
 from hunter_orchestration.dynamics.metadata import Column, Metadata, Table, read_metadata
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, NotReadyError, UnreachableError
 from hunter_orchestration.dynamics.values import Renderer
 
-KEY = "hnt_externalid"
 _RIGHTS = ("Create", "Read", "Write", "Append", "AppendTo")
 _TYPES = {
     "clip": ("String", "Memo"),

@@ -17,11 +17,11 @@ from hunter_orchestration.dynamics.book import LONGEST_DELAY, Book
 from hunter_orchestration.dynamics.client import KeyValueError, key_address
 from hunter_orchestration.dynamics.descriptions import Descriptions
 from hunter_orchestration.dynamics.items import ChunkResult, Held, Item, Result
-from hunter_orchestration.dynamics.mapping import TABLES
+from hunter_orchestration.dynamics.mapping import KEY, TABLES
 from hunter_orchestration.dynamics.plan import plan_create, plan_existing, still_ours
 from hunter_orchestration.dynamics.records import build
 from hunter_orchestration.dynamics.refusals import SignInError, ThrottledError, UnreachableError
-from hunter_orchestration.dynamics.search import KEY, by_ids, by_keys, by_match, candidate
+from hunter_orchestration.dynamics.search import by_ids, by_keys, by_match, candidate
 from hunter_orchestration.dynamics.sending import Sender
 from hunter_orchestration.dynamics.session import Session
 from hunter_orchestration.dynamics.values import FieldError, hash_of

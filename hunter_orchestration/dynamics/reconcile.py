@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from hunter_orchestration.dynamics.items import DELETED, Held
-from hunter_orchestration.dynamics.mapping import TABLES
+from hunter_orchestration.dynamics.mapping import KEY, TABLES
 from hunter_orchestration.dynamics.plan import still_ours
-from hunter_orchestration.dynamics.search import KEY, CrmRow, by_ids, row_of, select_of
+from hunter_orchestration.dynamics.search import CrmRow, by_ids, row_of, select_of
 from hunter_orchestration.dynamics.session import Session
 from hunter_orchestration.dynamics.values import hash_of, same
 from hunter_orchestration.store import crm, leads

@@ -15,12 +15,12 @@ from urllib.parse import quote
 from hunter_orchestration.dynamics.batch import Part
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.countries import country_code
+from hunter_orchestration.dynamics.mapping import KEY
 from hunter_orchestration.dynamics.records import Record
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, UnreachableError, read_refusal
 from hunter_orchestration.dynamics.values import Renderer
 from hunter_orchestration.store.upsert import chunks
 
-KEY = "hnt_externalid"
 _VALUES_IN_URL = 400
 _LONGEST_URL = 30_000
 _SYSTEM = ("statecode", "statuscode", "_ownerid_value", "modifiedon", KEY)

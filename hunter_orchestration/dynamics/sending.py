@@ -8,6 +8,7 @@ from typing import Any
 from hunter_orchestration.dynamics.batch import Answer, Part
 from hunter_orchestration.dynamics.client import DataverseClient, key_address
 from hunter_orchestration.dynamics.items import Item, Result
+from hunter_orchestration.dynamics.mapping import KEY
 from hunter_orchestration.dynamics.preflight import Organisation
 from hunter_orchestration.dynamics.refusals import (
     CrmRefusedError,
@@ -16,7 +17,7 @@ from hunter_orchestration.dynamics.refusals import (
     UnreachableError,
     read_refusal,
 )
-from hunter_orchestration.dynamics.search import KEY, by_keys, by_match, candidate, row_of, select_of
+from hunter_orchestration.dynamics.search import by_keys, by_match, candidate, row_of, select_of
 
 _WHOLE_ROW = "return=representation"
 _OPEN = {"statecode": 0, "statuscode": 1}

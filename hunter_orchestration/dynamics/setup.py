@@ -10,7 +10,6 @@ from typing import Any
 from hunter_orchestration.dynamics.client import DataverseClient
 from hunter_orchestration.dynamics.columns import (
     COLUMNS,
-    KEY_COLUMN,
     KEY_NAME,
     OPTION_PREFIX,
     PREFIX,
@@ -19,7 +18,7 @@ from hunter_orchestration.dynamics.columns import (
     definition,
     label,
 )
-from hunter_orchestration.dynamics.mapping import TABLES
+from hunter_orchestration.dynamics.mapping import KEY, TABLES
 from hunter_orchestration.dynamics.metadata import Metadata, read_metadata
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, NotReadyError
 
@@ -64,7 +63,7 @@ def set_up(
 def _incomplete(metadata: Metadata) -> bool:
     return any(
         column.name not in metadata.tables[table].columns for table, columns in COLUMNS.items() for column in columns
-    ) or any((KEY_COLUMN,) not in metadata.tables[table].keys for table in TABLES)
+    ) or any((KEY,) not in metadata.tables[table].keys for table in TABLES)
 
 
 def _solution(client: DataverseClient, note: Told) -> None:
@@ -107,9 +106,9 @@ def _columns(client: DataverseClient, metadata: Metadata, table: str, note: Told
 
 
 def _key(client: DataverseClient, metadata: Metadata, table: str, note: Told) -> None:
-    status = metadata.tables[table].keys.get((KEY_COLUMN,))
+    status = metadata.tables[table].keys.get((KEY,))
     if status is None:
-        body = {"SchemaName": KEY_NAME, "DisplayName": label("External id"), "KeyAttributes": [KEY_COLUMN]}
+        body = {"SchemaName": KEY_NAME, "DisplayName": label("External id"), "KeyAttributes": [KEY]}
         if _created(client, f"EntityDefinitions(LogicalName='{table}')/Keys", body):
             note(f"key {table}.{KEY_NAME}")
     elif status == "Failed":
@@ -160,6 +159,6 @@ def _wait(client: DataverseClient, note: Told, sleep: Callable[[float], None]) -
 def _key_state(client: DataverseClient, table: str) -> str:
     path = f"EntityDefinitions(LogicalName='{table}')/Keys?$select=KeyAttributes,EntityKeyIndexStatus"
     for key in client.get(path, _STRONG)["value"]:
-        if list(key["KeyAttributes"]) == [KEY_COLUMN]:
+        if list(key["KeyAttributes"]) == [KEY]:
             return str(key["EntityKeyIndexStatus"])
     return "missing"

@@ -40,9 +40,8 @@ def read_document(
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise wrong(f"{path}:{line}: not YAML: {getattr(error, 'problem', error)}.") from None
-    repeated = _repeated(root)
-    if repeated:
-        raise wrong(f"{path}:{repeated[0]}: {repeated[1]} is there twice; the first would be lost.")
+    if twice := repeated(root):
+        raise wrong(f"{path}:{twice[0]}: {twice[1]} is there twice; the first would be lost.")
     try:
         checked = model.model_validate(document if isinstance(document, dict) else {})
     except ValidationError as error:
@@ -106,7 +105,7 @@ def line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:
     return line
 
 
-def _repeated(node: yaml.Node | None) -> tuple[int, str] | None:
+def repeated(node: yaml.Node | None) -> tuple[int, str] | None:
     """Line and name of a key that a mapping has twice: YAML silently keeps the last."""
     inside: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
@@ -118,4 +117,4 @@ def _repeated(node: yaml.Node | None) -> tuple[int, str] | None:
             inside.append(value)
     elif isinstance(node, yaml.SequenceNode):
         inside = list(node.value)
-    return next((found for child in inside if (found := _repeated(child))), None)
+    return next((found for child in inside if (found := repeated(child))), None)
