@@ -131,6 +131,18 @@ def test_a_dialog_gives_the_focus_back_though_its_button_was_drawn_anew(site: st
     expect(drawer.get_by_role("button", name="Merge", exact=True)).to_be_focused()
 
 
+def test_a_lead_added_with_turkish_letters_is_named_with_them(site: str, page: Page) -> None:
+    page.goto(f"{site}/leads")
+    settled(page)
+    page.get_by_role("button", name="Add lead").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Domain, e-mail address or web site").fill("https://www.şişecam.example/iletişim")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".toast")).to_contain_text("şişecam.example was added")
+    expect(page).to_have_url(re.compile("/leads/xn--"))
+    expect(page.locator("hunter-lead")).to_contain_text("şişecam.example")
+
+
 def test_who_asked_for_a_run_is_never_a_code(site: str, page: Page, morning: Store) -> None:
     askers = ("sync_referrals_every_10_minutes", "push_leads_hourly", "folder", None, "Dünya Gezgin (9e8d7c6b)")
     with morning.write() as connection:

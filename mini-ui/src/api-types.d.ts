@@ -1318,10 +1318,15 @@ export interface components {
          */
         Added: {
             /** Domain */
-            domain: string | null;
+            domain: string;
             /** Raw Lead Id */
             raw_lead_id: number;
             run: components["schemas"]["Run"] | null;
+            /**
+             * Domain Shown
+             * @description The domain as people read it, not as the DNS does.
+             */
+            readonly domain_shown: string;
         };
         /**
          * AuditEntry

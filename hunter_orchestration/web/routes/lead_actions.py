@@ -46,10 +46,9 @@ class NewLead(Asked):
         return self
 
 
-class Added(BaseModel):
+class Added(models.OfCompany):
     """The lead that was added, and the run that scores it."""
 
-    domain: str | None
     raw_lead_id: int
     run: models.Run | None
 

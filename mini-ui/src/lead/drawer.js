@@ -26,6 +26,8 @@ export class LeadDrawer extends Part {
   domain = null;
   /** The lead as it was last drawn. */
   told = "";
+  /** Its domain as people read it. */
+  shown = "";
   /** @type {AbortController | null} */
   loading = null;
   titleId = freshId("lead");
@@ -132,6 +134,7 @@ export class LeadDrawer extends Part {
     const asked = new Map([...this.querySelectorAll("select")].map((one) => [one.name, one.value]));
     const scroll = this.scrollTop;
     document.title = `${detail.lead.name} · Hunter`;
+    this.shown = detail.lead.domain_shown;
     const hadTitle = document.activeElement === this.querySelector("h2");
     this.#frame(detail.lead.name, detail);
     const after = () => this.changed();
@@ -164,7 +167,7 @@ export class LeadDrawer extends Part {
     const can = may("act");
     const on = detail.dynamics.enabled;
     const push = h("button", { type: "button", class: "button primary", disabled: !can || !on, title: on ? null : t("dynamics.off"), onclick: () => this.push(domain, push) }, t("push"));
-    const preview = h("button", { type: "button", class: "button", disabled: !can || !on, onclick: () => previewPush(domain, this.signal, () => this.push(domain, push)) }, t("preview"));
+    const preview = h("button", { type: "button", class: "button", disabled: !can || !on, onclick: () => previewPush(detail.lead, this.signal, () => this.push(domain, push)) }, t("preview"));
     const pdf = h("a", { class: "button", href: apiAddress(`/leads/${encodeURIComponent(domain)}/briefing.pdf`, { lang: language() }), download: `${domain}.pdf` }, t("briefing.pdf"));
     const next = nextStep(detail);
     const why = can ? null : h("p", { class: "muted small" }, t("role.viewer"));
@@ -178,12 +181,13 @@ export class LeadDrawer extends Part {
   async push(domain, button) {
     if (button?.disabled) return;
     if (button) button.disabled = true;
+    const shown = this.shown;
     try {
       /** @type {import("../api-types").RunAnswer} */
       const { run } = await change("POST", `/dynamics/sync/${encodeURIComponent(domain)}`, { dry_run: false });
-      toast(t("push.started", { domain }));
+      toast(t("push.started", { domain: shown }));
       const ended = await followRun(run, this.signal);
-      toast(ended.state === "succeeded" ? t("push.done", { domain }) : runSummary(ended), { tone: ended.state === "succeeded" ? "good" : "bad" });
+      toast(ended.state === "succeeded" ? t("push.done", { domain: shown }) : runSummary(ended), { tone: ended.state === "succeeded" ? "good" : "bad" });
       this.changed();
     } catch (error) {
       if (!movedOn(error)) toast(plain(error), { tone: "bad" });
@@ -194,12 +198,13 @@ export class LeadDrawer extends Part {
 
   /** @param {string} domain */
   async rescan(domain) {
+    const shown = this.shown;
     try {
       /** @type {import("../api-types").RunAnswer} */
       const { run } = await change("POST", `/leads/${encodeURIComponent(domain)}/rescan`);
-      toast(t("rescan.started", { domain }));
+      toast(t("rescan.started", { domain: shown }));
       const ended = await followRun(run, this.signal);
-      toast(ended.state === "succeeded" ? t("rescan.done", { domain }) : runSummary(ended), { tone: ended.state === "succeeded" ? "good" : "bad" });
+      toast(ended.state === "succeeded" ? t("rescan.done", { domain: shown }) : runSummary(ended), { tone: ended.state === "succeeded" ? "good" : "bad" });
       this.changed();
     } catch (error) {
       if (!movedOn(error)) toast(plain(error), { tone: "bad" });

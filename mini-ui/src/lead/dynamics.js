@@ -166,13 +166,13 @@ function aboutCandidate(record, one) {
 
 /**
  * What a push would write, before it is written.
- * @param {string} domain
+ * @param {import("../api-types").Lead} lead
  * @param {AbortSignal} signal
  * @param {() => void} push
  */
-export async function previewPush(domain, signal, push) {
+export async function previewPush({ domain, domain_shown: shownDomain }, signal, push) {
   const box = h("div", { class: "stack" }, h("p", { class: "muted" }, t("loading")));
-  const dialog = openDialog(t("preview.title", { domain }), box, { wide: true });
+  const dialog = openDialog(t("preview.title", { domain: shownDomain }), box, { wide: true });
   try {
     /** @type {{plan: import("../api-types").PlannedChange[]}} */
     const { plan } = await change("POST", `/dynamics/sync/${encodeURIComponent(domain)}`, { dry_run: true }, { signal });

@@ -26,9 +26,9 @@ export function openNewLead() {
       const body = text.includes("@") ? { email: text } : /^https?:\/\//i.test(text) ? { website: text } : { domain: text };
       if (company.value.trim()) body.company = company.value.trim();
       if (country.value.trim()) body.country = country.value.trim().toUpperCase();
-      /** @type {{domain: string}} */
-      const { domain } = await change("POST", "/leads", body);
-      toast(t("new_lead.done", { domain }), { tone: "good", action: h("a", { href: address("leads", domain) }, t("open")) });
+      /** @type {{domain: string, domain_shown: string}} */
+      const { domain, domain_shown: shown } = await change("POST", "/leads", body);
+      toast(t("new_lead.done", { domain: shown }), { tone: "good", action: h("a", { href: address("leads", domain) }, t("open")) });
       if (location.pathname === "/leads") go(address("leads", domain));
     },
   });
