@@ -121,7 +121,9 @@ def _mx(findings: Mapping[str, Any]) -> Line:
     hosts = [f"{preference} {host or '.'}" for preference, host in findings["mx"][:_MOST_HOSTS]]
     more = len(findings["mx"]) - len(hosts)
     text = "\n".join([*hosts, *([f"and {more} more"] if more > 0 else [])])
-    return "MX", UNKNOWN if findings["mx_state"] == "unknown" else PLAIN, text or findings["mx_state"], ()
+    if findings["mx_state"] == "unknown":
+        return "MX", UNKNOWN, "unknown", ()
+    return "MX", PLAIN, text or "none", ()
 
 
 def _spf(spf: Mapping[str, Any]) -> Line:

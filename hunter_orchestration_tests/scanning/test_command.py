@@ -86,6 +86,8 @@ def test_the_card_marks_what_is_good_weak_wrong_and_unknown() -> None:
         "_dmarc.zayif.example": ['TXT "v=DMARC1; p=quarantine; pct=10"'],
         "yarim.example": ["A 192.0.2.7", 'TXT "v=spf1 ipv4:192.0.2.1 -all"'],
         "_dmarc.yarim.example": ['TXT "v=DMARC1; p=rejct"'],
+        "deneme.example": ["MX 0 ."],
+        "_dmarc.deneme.example": ['TXT "v=DMARC1; p=reject; t=y"'],
     }
     with serving(records=records, special={"bozuk.example": rcode(2)}) as server:
         arguments = [
@@ -94,6 +96,8 @@ def test_the_card_marks_what_is_good_weak_wrong_and_unknown() -> None:
             "zayif.example",
             "yarim.example",
             "bozuk.example",
+            "deneme.example",
+            "yok.example",
             "--dns",
             server.address,
         ]
@@ -109,6 +113,8 @@ def test_the_card_marks_what_is_good_weak_wrong_and_unknown() -> None:
     assert "no MX record, mail goes to the domain's own address" in cards["yarim.example"]
     assert "SPF ✗ void: a mistake in the record" in cards["yarim.example"]
     assert "DMARC ✗ void: the record is malformed" in cards["yarim.example"]
+    assert "DMARC ! what fails is refused (p=reject), only as a test (t=y)" in cards["deneme.example"]
+    assert "Mailboxes ✗ this domain does not exist MX none" in cards["yok.example"]
     assert "SPF ? unknown (servfail)" in cards["bozuk.example"]
     assert "bozuk.example: servfail" in cards["bozuk.example"]
     assert "✗" not in cards["bozuk.example"]
