@@ -60,6 +60,8 @@ def test_every_container_of_compose_is_read_only_bounded_and_asked_how_it_is() -
         assert service["mem_limit"]
         assert any(volume.startswith("home:") for volume in service["volumes"])
         assert ("healthcheck" in service) == (name != "schema")
+    # A volume keeps the files of the image it was made with.
+    assert "cp deploy/postgres/dagster.yaml $$DAGSTER_HOME/dagster.yaml" in services["schema"]["command"]
     for service in services.values():
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:")
