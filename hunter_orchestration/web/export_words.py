@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+
+from hunter_orchestration.scoring.templates import Language
 
 Words = Mapping[str, tuple[str, str]]
 
@@ -123,7 +124,7 @@ _RANGE = re.compile(r"(\d+)to(\d+)employees", re.IGNORECASE)
 _OVER = re.compile(r"(?:morethan)?(\d+)(?:plus)?employees", re.IGNORECASE)
 
 
-def words_of(column: str, value: str, language: Literal["tr", "en"]) -> str:
+def words_of(column: str, value: str, language: Language) -> str:
     """A cell's code in words; what is no code, or none that is known, stays as it is."""
     if column in CATALOGUES:
         return CATALOGUES[column][1].get(value, (value, value))[language == "tr"]

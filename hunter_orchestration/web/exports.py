@@ -8,14 +8,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 import xlsxwriter
 
+from hunter_orchestration.scoring.templates import Language
 from hunter_orchestration.store.lead_filters import NOT_SCORED
 from hunter_orchestration.web.export_words import words_of
-
-Language = Literal["tr", "en"]
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "priority": ("Priority", "Öncelik"),

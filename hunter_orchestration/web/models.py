@@ -34,6 +34,13 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Listed(Asked):
+    """A page of a list."""
+
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=4000)
+
+
 class Nothing(Asked):
     """An empty body."""
 

@@ -6,15 +6,13 @@ Nothing here knows a session; what is shown was decided by ``routes.auth``. Prog
 from __future__ import annotations
 
 import html
-from typing import Literal
 from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
+from hunter_orchestration.scoring.templates import Language
 from hunter_orchestration.web.problems import ProblemError
-
-Language = Literal["en", "tr"]
 
 _TEXTS: dict[str, dict[Language, tuple[str, str]]] = {
     "signed_out": {

@@ -469,7 +469,7 @@ export interface paths {
         put?: never;
         /**
          * Upload a file
-         * @description A CSV or XLSX file of at most 64 MB. Nothing is taken in before it is started.
+         * @description A CSV or XLSX file of at most 52 MB. Nothing is taken in before it is started.
          */
         post: operations["post_imports"];
         delete?: never;

@@ -82,13 +82,6 @@ class RecordList(BaseModel):
     next: str | None = None
 
 
-class Listed(Asked):
-    """A page."""
-
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=4000)
-
-
 class RetryBody(Asked):
     """Which rejected companies to try again; all when left out."""
 
@@ -260,7 +253,7 @@ def cancel_bulk(
     return shapes.bulk(row)
 
 
-def _records(hunter: Context, query: Listed, states: tuple[str, ...]) -> RecordList:
+def _records(hunter: Context, query: models.Listed, states: tuple[str, ...]) -> RecordList:
     identity = ["records", states]
     after: Any = None
     if query.cursor is not None:
@@ -277,13 +270,13 @@ def _records(hunter: Context, query: Listed, states: tuple[str, ...]) -> RecordL
 
 
 @router.get("/dynamics/rejects", summary="Records Dynamics refused")
-def rejects(hunter: Hunter, _person: Viewer, query: Annotated[Listed, Query()]) -> RecordList:
+def rejects(hunter: Hunter, _person: Viewer, query: Annotated[models.Listed, Query()]) -> RecordList:
     """Records refused or deleted there, with the CRM's words and what to do."""
     return _records(hunter, query, ("rejected", "deleted_in_crm"))
 
 
 @router.get("/dynamics/conflicts", summary="Records that match several")
-def conflicts(hunter: Hunter, _person: Viewer, query: Annotated[Listed, Query()]) -> RecordList:
+def conflicts(hunter: Hunter, _person: Viewer, query: Annotated[models.Listed, Query()]) -> RecordList:
     """Records with several candidates in Dynamics, for a person to choose from."""
     return _records(hunter, query, ("conflict",))
 
@@ -331,7 +324,7 @@ def resolve(hunter: Hunter, person: Seller, body: ResolveBody) -> models.CrmReco
 
 
 @router.get("/dynamics/differences", summary="Where Dynamics holds something else")
-def differences(hunter: Hunter, _person: Viewer, query: Annotated[Listed, Query()]) -> DifferenceList:
+def differences(hunter: Hunter, _person: Viewer, query: Annotated[models.Listed, Query()]) -> DifferenceList:
     """What the last reconciliation found and nobody mended yet."""
     before: int | None = None
     if query.cursor is not None:

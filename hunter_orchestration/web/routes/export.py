@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field, field_validator
 
+from hunter_orchestration.scoring.templates import Language
 from hunter_orchestration.store import lead_queries
 from hunter_orchestration.store.lead_filters import LeadFilter
 from hunter_orchestration.store.work import utc_now
@@ -29,7 +30,7 @@ class ExportQuery(LeadOrderQuery):
     """Filter, order and columns of a download."""
 
     columns: Line | None = Field(default=None, description="Names separated by commas; all when left out.")
-    lang: Literal["tr", "en"] = "en"
+    lang: Language = "en"
     domains: str | None = Field(
         default=None, max_length=20_000, pattern=r"^[^\x00]*$", description="Only these leads of the filter, by domain."
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from hunter_orchestration.companies import imports
+from hunter_orchestration.scoring.templates import Language
 from hunter_orchestration.store import imports as import_store
 from hunter_orchestration.web import cursors, launching, models
 from hunter_orchestration.web.context import Context, Hunter, IdempotencyKey, Seller, Viewer, once
@@ -88,13 +89,6 @@ class RejectList(BaseModel):
     next: str | None = None
 
 
-class Listed(Asked):
-    """A page."""
-
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=4000)
-
-
 def _import(row: Any, preview: Any = None) -> Import:
     values = {name: row[name] for name in Import.model_fields if name != "preview"}
     return Import(**values, preview=None if preview is None else Preview.model_validate(preview, from_attributes=True))
@@ -110,7 +104,7 @@ def _existing(hunter: Context, import_id: models.Number) -> Any:
 
 @router.post("", status_code=201, summary="Upload a file")
 def upload(hunter: Hunter, person: Seller, file: UploadFile) -> Import:
-    """A CSV or XLSX file of at most 64 MB. Nothing is taken in before it is started."""
+    """A CSV or XLSX file of at most 52 MB. Nothing is taken in before it is started."""
     hunter.limit(person, "upload", 20)
     name = (file.filename or "file")[:200]
     import_id = imports.receive(hunter.store, hunter.settings.home, name, file.file, person.actor)
@@ -120,7 +114,7 @@ def upload(hunter: Hunter, person: Seller, file: UploadFile) -> Import:
 
 
 @router.get("", summary="List imports")
-def list_imports(hunter: Hunter, _person: Viewer, query: Annotated[Listed, Query()]) -> ImportList:
+def list_imports(hunter: Hunter, _person: Viewer, query: Annotated[models.Listed, Query()]) -> ImportList:
     """Files with their counts, newest first."""
     before: int | None = None
     if query.cursor is not None:
@@ -190,7 +184,9 @@ def start(
 
 
 @router.get("/{import_id}/rejects", summary="Rows of a file that were not taken")
-def rejects(hunter: Hunter, _person: Viewer, import_id: models.Number, query: Annotated[Listed, Query()]) -> RejectList:
+def rejects(
+    hunter: Hunter, _person: Viewer, import_id: models.Number, query: Annotated[models.Listed, Query()]
+) -> RejectList:
     """With line number and reason."""
     _existing(hunter, import_id)
     after = 0
@@ -214,9 +210,7 @@ def rejects(hunter: Hunter, _person: Viewer, import_id: models.Number, query: An
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The file."}},
 )
-def rejects_csv(
-    hunter: Hunter, person: Seller, import_id: models.Number, lang: Literal["tr", "en"] = "en"
-) -> StreamingResponse:
+def rejects_csv(hunter: Hunter, person: Seller, import_id: models.Number, lang: Language = "en") -> StreamingResponse:
     """Every rejected row with line, reason and its cells, to be mended and uploaded again."""
     hunter.limit(person, "export", 6)
     _existing(hunter, import_id)

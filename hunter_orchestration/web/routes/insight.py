@@ -11,6 +11,7 @@ from hunter_orchestration.scoring import briefing as briefings
 from hunter_orchestration.scoring import briefing_pdf as briefing_pdfs
 from hunter_orchestration.scoring import rules
 from hunter_orchestration.scoring import what_if as what_ifs
+from hunter_orchestration.scoring.templates import Language
 from hunter_orchestration.store import Connection, companies, lead_details
 from hunter_orchestration.web.context import Context, Hunter, Viewer
 from hunter_orchestration.web.models import Asked
@@ -19,16 +20,11 @@ from hunter_orchestration.web.routes.leads import standing
 
 router = APIRouter(prefix="/leads", tags=["insight"])
 
-Language = Literal["tr", "en"]
-Provider = Literal[
-    "M365", "Google", "Yandex", "Zoho", "Amazon", "SendGrid", "Mailgun", "Hosting", "Local", "Other", "Unknown"
-]
-
 
 class WhatIfBody(Asked):
     """Inputs to change; what is left out stays as it is, null means unknown."""
 
-    provider: Provider | None = None
+    provider: rules.Provider | None = None
     mx: bool | None = None
     spf: bool | None = None
     dkim: bool | None = None
