@@ -1,7 +1,7 @@
 """How fast and how truthful the scanner is, on zones whose truth is known.
 
-    python benchmarks/scan.py DOMAINS TRUTH RESOLVER [--peer-domains 150] [--rounds 3] [--stage] [--dead PATTERN]
-        [--peers-python PYTHON]
+    python benchmarks/scan.py DOMAINS TRUTH RESOLVER [--peer-domains 150] [--rounds 3] [--stage [--processes N]]
+        [--dead PATTERN] [--peers-python PYTHON]
 
 DOMAINS has a domain a line; TRUTH a JSON object a line (domain, provider, gateway, mailbox, spf, spf_all, dmarc,
 dmarc_p, dmarc_pct, dkim, tenant); RESOLVER is IP:PORT. Rounds of the scanner and of dnspython's sequential resolver
@@ -22,6 +22,9 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +182,21 @@ def misses(item: dict[str, Any], truth: dict[str, Any], dead: bool) -> list[str]
     return wrong
 
 
-def stage_rate(domains: list[str], address: str) -> float:
-    """Domains a second of the whole stage into a new SQLite store."""
+def chunk(url: str, address: str, domains: list[str]) -> int:
+    """What a process of the spread scan does; returns the domains scanned."""
+    from hunter_orchestration.scanning import stage
+    from hunter_orchestration.settings import load_settings
+    from hunter_orchestration.store import Store
+
+    store = Store(url)
+    done = stage.scan_chunk(store, load_settings(dns_servers=[address]), domains) if domains else None
+    store.close()
+    return done.counts["scanned"] if done is not None else 0
+
+
+def stage_rate(domains: list[str], address: str, processes: int = 1) -> float:
+    """Domains a second of the whole stage into a new SQLite store; in several processes as the spread scan has them,
+    each with a share, their start not counted."""
     from hunter_orchestration.scanning import stage
     from hunter_orchestration.settings import load_settings
     from hunter_orchestration.store import Store, leads
@@ -197,9 +213,21 @@ def stage_rate(domains: list[str], address: str) -> float:
         with store.write() as connection:
             connection.execute(companies.insert(), rows)
             leads.refresh(connection, domains)
-        result = stage.run(store, load_settings(dns_servers=[address]))
+        if processes == 1:
+            result = stage.run(store, load_settings(dns_servers=[address]))
+            store.close()
+            return float(result.facts["domains_per_second"])
+        url = store.url.render_as_string(False)
+        with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+            run = partial(chunk, url, address)
+            list(pool.map(run, [[]] * processes, chunksize=1))
+            started = time.perf_counter()
+            scanned = sum(pool.map(run, [domains[share::processes] for share in range(processes)], chunksize=1))
+            wall = time.perf_counter() - started
         store.close()
-    return float(result.facts["domains_per_second"])
+    if scanned != len(domains):
+        raise SystemExit(f"{scanned} of {len(domains)} domains were scanned")
+    return scanned / wall
 
 
 def main() -> None:
@@ -210,6 +238,7 @@ def main() -> None:
     parser.add_argument("--peer-domains", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stage", action="store_true", help="also measure the whole stage, storage included")
+    parser.add_argument("--processes", type=int, default=1, help="with --stage: also spread over so many processes")
     parser.add_argument("--peers-python", help="a Python interpreter that has checkdmarc and pycares")
     parser.add_argument("--dead", help="pattern of domains that never answer behind this resolver")
     options = parser.parse_args()
@@ -227,6 +256,7 @@ def main() -> None:
     engine_rates, engine_cpus, engine_differing = [], [], 0
     others: dict[str, list[dict[str, float]]] = {}
     whole: list[float] = []
+    spread: list[float] = []
     packets = lost = 0
     rss = 0.0
     for _ in range(options.rounds):
@@ -240,6 +270,8 @@ def main() -> None:
         rss = rss or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         if options.stage:
             whole.append(stage_rate(domains, options.resolver))
+            if options.processes > 1:
+                spread.append(stage_rate(domains, options.resolver, options.processes))
         if options.peer_domains:
             with Engine([address]) as engine:
                 wall, cpu, differing = engine_round(engine, gathered)
@@ -273,10 +305,12 @@ def main() -> None:
         for line in differences[:5]:
             print("  ", line[:300])
         report_peers(others, rate, statistics.median(cpus))
-    if whole:
-        stored = statistics.median(whole)
-        beside = f", {stored / statistics.median(engine_rates):.2f} of the engine's alone" if engine_rates else ""
-        print(f"the whole stage, stored: domains/s {stored:.0f}, {stored / rate:.2f} of the scan's rate{beside}")
+    for rounds, where in ((whole, ""), (spread, f", in {options.processes} processes")):
+        if rounds:
+            stored = statistics.median(rounds)
+            beside = f", {stored / statistics.median(engine_rates):.2f} of the engine's alone" if engine_rates else ""
+            told = f"domains/s {stored:.0f}, {stored / rate:.2f} of the scan's rate{beside}"
+            print(f"the whole stage, stored{where}: {told}")
     if options.truth != "-":
         report_truth(findings, Path(options.truth), options.dead)
 
