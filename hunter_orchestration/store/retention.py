@@ -20,7 +20,7 @@ from hunter_orchestration.store.tables.operations import (
     sync_runs,
     web_sessions,
 )
-from hunter_orchestration.store.tables.referrals import referrals
+from hunter_orchestration.store.tables.referrals import referral_actions, referrals
 from hunter_orchestration.store.tables.scans import scan_changes, scans
 from hunter_orchestration.store.tables.scores import score_history
 
@@ -49,6 +49,7 @@ def prune(store: Store, settings: Settings, now: datetime) -> dict[str, int]:
          settings.retention_raw_days),
         (crm_audit, crm_audit.c.at, true(), settings.retention_audit_days),
         (company_audit, company_audit.c.at, true(), settings.retention_audit_days),
+        (referral_actions, referral_actions.c.at, true(), settings.retention_audit_days),
         (crm_differences, crm_differences.c.mended_at, true(), settings.retention_audit_days),
         (score_history, score_history.c.at, true(), settings.retention_audit_days),
         (quarantine, quarantine.c.last_at, quarantine.c.state != "open", settings.retention_quarantine_days),

@@ -11,10 +11,12 @@ from sqlalchemy import Table, func, insert, select, update
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.retention import prune
+from hunter_orchestration.store.tables.base import metadata
 from hunter_orchestration.store.tables.companies import company_audit, company_mentions
 from hunter_orchestration.store.tables.crm import crm_audit, crm_differences
 from hunter_orchestration.store.tables.ingestion import import_rejects, imports, quarantine, raw_leads
 from hunter_orchestration.store.tables.operations import events, idempotency_keys, sync_runs, web_sessions
+from hunter_orchestration.store.tables.referrals import referral_actions
 from hunter_orchestration.store.tables.scans import scan_changes, scans
 from hunter_orchestration.store.tables.scores import score_history
 
@@ -38,11 +40,12 @@ def test_a_year_of_ticks_leaves_no_more_than_the_retention_keeps(store: Store) -
         retention_raw_days=30, retention_scans_days=40, retention_audit_days=50, retention_quarantine_days=60
     )
     a_day = {events: 20, sync_runs: 10, raw_leads: 5, scans: 4, scan_changes: 2, crm_audit: 6, company_audit: 2,
-             crm_differences: 2, score_history: 3, quarantine: 3, web_sessions: 1, idempotency_keys: 2}  # fmt: skip
+             crm_differences: 2, score_history: 3, quarantine: 3, web_sessions: 1, idempotency_keys: 2,
+             referral_actions: 2}  # fmt: skip
     days_kept = {
         events: settings.retention_events_days, sync_runs: settings.retention_runs_days, raw_leads: 30, scans: 40,
         scan_changes: 40, crm_audit: 50, company_audit: 50, crm_differences: 50, score_history: 50,
-        quarantine: 60, web_sessions: 2, idempotency_keys: 2,
+        quarantine: 60, web_sessions: 2, idempotency_keys: 2, referral_actions: 50,
     }  # fmt: skip
     largest = dict.fromkeys(a_day, 0)
     for first in range(0, 365, _PRUNED_EVERY):
@@ -64,6 +67,16 @@ def test_a_year_of_ticks_leaves_no_more_than_the_retention_keeps(store: Store) -
         assert most < a_day[table] * 120, table.name
 
 
+def test_every_table_is_pruned_or_bounded_by_what_it_is_about(sqlite_store: Store) -> None:
+    of_companies = {"companies", "contacts", "leads", "scores", "crm_records", "domain_details", "company_mentions"}
+    of_referrals = {"referrals", "referral_history"}
+    by_people = {"company_links", "company_merges", "saved_views", "erasures", "suppressions"}
+    of_the_installation = {"leases", "watermarks", "lead_counts", "leads_search"}
+    pruned = set(prune(sqlite_store, load_settings(), START))
+    assert not pruned & (of_companies | of_referrals | by_people | of_the_installation)
+    assert set(metadata.tables) <= pruned | of_companies | of_referrals | by_people | of_the_installation
+
+
 def _row(table: Table, number: int, at: datetime) -> dict[str, Any]:
     """A row as a day leaves it: every column that must not be empty."""
     shown: dict[Table, dict[str, Any]] = {
@@ -77,6 +90,7 @@ def _row(table: Table, number: int, at: datetime) -> dict[str, Any]:
         crm_audit: {"at": at, "actor": "x", "table_name": "lead", "external_id": "d.example",
                     "company_domain": "d.example", "operation": "update", "outcome": "confirmed"},
         company_audit: {"at": at, "actor": "x", "action": "edit", "company_domain": "d.example"},
+        referral_actions: {"referral_id": "x", "action": "accept", "requested_by": "x", "at": at, "state": "done"},
         crm_differences: {"found_at": at, "mended_at": at, "table_name": "lead", "external_id": "x", "kind": "field"},
         score_history: {"domain": "d.example", "at": at, "score": 1, "priority": "P1", "rules_version": "1"},
         quarantine: {"source": "import", "external_id": str(number), "reason": "x", "detail": "x", "state": "resolved",
