@@ -146,7 +146,7 @@ def _policies(
     included: dict[str, Answer] = {}
     hosts = {(found.domain, MX): found.mx, (found.domain, A): found.a or Answer("unknown")}
     finding, needed = spf.evaluate(found.domain, txt, included, hosts)
-    _spf_tells(found, finding, table)
+    _spf_tells(found, txt, table)
     selectors = _first_selectors(found, keys_answer, table)
     rounds = 0
     while needed or selectors:
@@ -172,21 +172,22 @@ def _policies(
             finding.state, finding.reason = "unknown", "gave_up"
             break
     found.spf = finding
+    for name, answer in included.items():
+        if is_own(name, found.domain):
+            _spf_tells(found, answer, table)
     if found.wildcard:
         _leave_aside(found)
 
 
-def _spf_tells(found: Gathered, finding: spf.Finding, table: ProviderTable) -> None:
-    targets = list(finding.includes)
-    if finding.redirect:
-        targets.append(finding.redirect)
-    if finding.state == "multiple" and found.txt is not None:
-        for text in spf.records_of(found.txt.records)[:4]:
-            targets += spf.parse(text).includes
-    for target in targets:
-        service = table.match("spf", target)
-        if service is not None:
-            found.tells.add(service, "spf")
+def _spf_tells(found: Gathered, txt: Answer, table: ProviderTable) -> None:
+    """The services that the domain's SPF records name, those below the domain among them. What a service includes in
+    its turn tells of nobody but itself."""
+    for text in spf.records_of(txt.records)[:4]:
+        record = spf.parse(text)
+        for target in (*record.includes, record.redirect):
+            service = table.match("spf", target)
+            if service is not None:
+                found.tells.add(service, "spf")
 
 
 def _first_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable) -> list[str]:
@@ -195,9 +196,8 @@ def _first_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable)
     if keys_answer.state == "absent" and keys_answer.reason == "nxdomain" and not keys_answer.cnames:
         found.dkim_absent = True
         return []
-    return list(dict.fromkeys(table.first_selectors) | _selectors_of(found, table, ("mailbox", "hoster")))[
-        :MOST_SELECTORS
-    ]
+    likely = dict.fromkeys(table.first_selectors) | _selectors_of(found, table, ("mailbox", "hoster"))
+    return list(likely)[:MOST_SELECTORS]
 
 
 def _selectors_of(found: Gathered, table: ProviderTable, kinds: tuple[str, ...]) -> dict[str, None]:

@@ -81,6 +81,13 @@ def test_behind_a_gateway_one_tell_is_not_enough_for_microsoft_365(single: str) 
     assert (found["provider"], found["gateway"], found["provider_certain"]) == ("Unknown", "Proofpoint", False)
 
 
+def test_an_spf_record_below_the_domain_tells_too_and_one_of_a_service_only_of_itself() -> None:
+    own = {"firma.example": [GATEWAY, 'TXT "v=spf1 include:_spf.firma.example -all"', 'TXT "MS=ms12345678"']}
+    assert scan({**own, "_spf.firma.example": [SPF_M365]})["provider"] == "M365"
+    other = {"firma.example": [GATEWAY, 'TXT "v=spf1 include:_spf.posta.example -all"', 'TXT "MS=ms12345678"']}
+    assert scan({**other, "_spf.posta.example": [SPF_M365]})["provider"] == "Unknown"
+
+
 def test_behind_a_gateway_google_and_own_servers_are_found() -> None:
     google = {"firma.example": [GATEWAY], "mail.firma.example": ["CNAME ghs.googlehosted.com."]}
     assert scan(google)["provider"] == "Google"
