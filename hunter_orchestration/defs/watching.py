@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +26,7 @@ _TRY_AGAIN = timedelta(hours=1)
 _FILES_A_TICK = 10
 _SETTLED_SECONDS = 5
 _BY = "folder"
+_IMPORTED, _REFUSED = "imported", "refused"
 
 
 def rules_tick(store: Store, settings: Settings, now: datetime) -> Tick:
@@ -94,6 +96,8 @@ def take_files(store: Store, settings: Settings) -> list[str]:
     folder = settings.import_folder
     if folder is None:
         return []
+    if not _can_move(folder):
+        return [f"{folder} can't be written to, so its files are not taken: one that stays would be taken every time."]
     refused = []
     for path in _settled(folder)[:_FILES_A_TICK]:
         try:
@@ -101,10 +105,20 @@ def take_files(store: Store, settings: Settings) -> list[str]:
                 receive(store, settings.home, path.name, content, requested_by=_BY)
         except HunterError as error:
             refused.append(f"{path.name}: {error}")
-            _move(path, folder / "refused").with_suffix(path.suffix + ".reason.txt").write_text(f"{error}\n")
+            _move(path, folder / _REFUSED).with_suffix(path.suffix + ".reason.txt").write_text(f"{error}\n")
         else:
-            _move(path, folder / "imported")
+            _move(path, folder / _IMPORTED)
     return refused
+
+
+def _can_move(folder: Path) -> bool:
+    """Whether taken files can be put aside."""
+    try:
+        for name in (_IMPORTED, _REFUSED):
+            (folder / name).mkdir(exist_ok=True)
+    except OSError:
+        return False
+    return all(os.access(place, os.W_OK | os.X_OK) for place in (folder, folder / _IMPORTED, folder / _REFUSED))
 
 
 def _settled(folder: Path) -> list[Path]:
@@ -121,7 +135,6 @@ def _settled(folder: Path) -> list[Path]:
 
 
 def _move(path: Path, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
     target = folder / path.name
     number = 1
     while target.exists():

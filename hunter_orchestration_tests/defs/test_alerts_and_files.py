@@ -332,6 +332,24 @@ def test_dropped_files_are_taken_once_and_refused_ones_told(sqlite_store: Store,
     assert len(waiting_imports(sqlite_store)) == 1
 
 
+def test_files_that_could_not_be_put_aside_are_not_taken(sqlite_store: Store, tmp_path: Path) -> None:
+    """They would be taken again at every tick, each time as another import."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    (folder / "imported").write_text("in the place of the folder")
+    file = folder / "leads.csv"
+    file.write_text("domain\nfirst.example\n", encoding="utf-8")
+    os.utime(file, (time.time() - 60, time.time() - 60))
+    settings = load_settings(import_folder=folder)
+    for _ in range(2):
+        (told,) = take_files(sqlite_store, settings)
+        assert "can't be written to" in told
+    assert waiting_imports(sqlite_store) == []
+    (folder / "imported").unlink()
+    assert take_files(sqlite_store, settings) == []
+    assert len(waiting_imports(sqlite_store)) == 1
+
+
 def test_materializing_without_a_named_file_imports_those_of_the_folder_that_wait(tmp_path: Path) -> None:
     settings = load_settings(import_folder=tmp_path)
     for name in ("one", "two"):
