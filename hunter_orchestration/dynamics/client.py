@@ -35,6 +35,7 @@ from hunter_orchestration.dynamics.refusals import (
 )
 from hunter_orchestration.dynamics.sign_in import AppTokens, TokenSource
 from hunter_orchestration.entra import Bearer
+from hunter_orchestration.logging import mask
 from hunter_orchestration.loopback import is_loopback
 from hunter_orchestration.settings import Settings
 
@@ -237,7 +238,7 @@ class DataverseClient:
             if refusal.kind == "signed_out":
                 if renewed:
                     raise SignInError(
-                        "Dynamics refuses a new token too.",
+                        f"Dynamics refuses a new token too: {mask(refusal.message)}",
                         "Sign in again: check that the application user exists in the organisation and is enabled.",
                     )
                 renewed = True

@@ -62,6 +62,8 @@ _DUPLICATE = "0x80040333"
 _KEY_TAKEN = frozenset({"0x80060892", "0x80040237"})
 _STALE = "0x80060882"
 _GONE = frozenset({"0x80040217", "0x80060891"})
+_LOCKED_OUT = frozenset({"0x80072560", "0x80040225"})
+"""The application user is no member of the organisation, or disabled: that is no fault of one record."""
 _PASSING = frozenset({"0x80044150", "0x80044151"})
 
 
@@ -88,7 +90,7 @@ class Refusal:
             return "key_taken"
         if self.code in _GONE or self.status == 404:
             return "gone"
-        if self.status == 401:
+        if self.status == 401 or self.code in _LOCKED_OUT:
             return "signed_out"
         if self.status == 403:
             return "forbidden"

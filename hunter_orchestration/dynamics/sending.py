@@ -108,7 +108,8 @@ class Sender:
         if refusal.kind == "passing":
             # A failure of the server may come after the work was done, so it is no better than a lost answer.
             return Result(item, "lost", refusal=refusal, status=answer.status)
-        if refusal.kind == "throttled":
+        if refusal.kind in ("throttled", "signed_out"):
+            # Neither is the row's fault; the next run begins with the question who we are.
             return Result(item, "unsent", refusal=refusal, status=answer.status)
         if _is_closed(refusal):
             return Result(item, "look", refusal=refusal, status=answer.status)

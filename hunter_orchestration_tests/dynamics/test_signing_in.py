@@ -77,6 +77,27 @@ def test_a_file_that_cannot_sign_in_is_named_before_anybody_is_asked(
     assert world.box.counters().get("entra", 0) == 0
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("0x80072560", "The user is not a member of the organization."),
+        ("0x80040225", "The specified user is disabled."),
+    ],
+)
+def test_an_application_user_locked_out_in_mid_run_rejects_no_record(world: World, code: str, words: str) -> None:
+    add_companies(world.store, range(3))
+    refused = {"error": {"code": code, "message": words}}
+    world.box.fault("dataverse", "status", times=None, after=1, status=403, path="UpsertMultiple|batch", body=refused)
+    with pytest.raises(SignInError, match=words) as caught:
+        world.push()
+    assert "application user exists in the organisation and is enabled" in caught.value.fix
+    assert "rejected" not in world.states()
+    world.box.clear()
+    world.retry_now()
+    assert world.push().counts["rejected"] == 0
+    assert world.states() == {"synced": 12}
+
+
 @pytest.mark.parametrize("error", ["temporarily_unavailable", "server_error"])
 def test_an_entra_id_that_fails_on_its_own_side_is_worth_another_run(world: World, error: str) -> None:
     add_companies(world.store, [1])
