@@ -64,7 +64,6 @@ class Lookups:
         ended: Callable[[Lookup, Answer, float], None],
     ) -> None:
         self.parked = 0
-        self.sent = 0
         self.followed = 0
         self._resolvers = resolvers
         self._patience = patience
@@ -133,7 +132,6 @@ class Lookups:
         lookup.resolver = lookup.flying = resolver
         lookup.sent_at = now
         resolver.on_sent()
-        self.sent += 1
         timeout = resolver.timeout
         if lookup.tries > 1:
             timeout = min(timeout * 2 ** (lookup.tries - 1), _MOST_PATIENCE)
@@ -334,7 +332,6 @@ class Lookups:
         lookup.queued = False
         lookup.tcp_tries += 1
         lookup.resolver = resolver
-        self.sent += 1
         try:
             self._tcp.begin(lookup, resolver, now)
         except OSError:
