@@ -22,6 +22,8 @@ ROLES: tuple[Role, ...] = ("viewer", "seller", "admin")
 
 _NAME_LENGTH, _ID_LENGTH = 100, 8
 _TOUCH = timedelta(minutes=1)
+IDLE = "x-hunter-idle"
+"""Header of a request that the page sent by itself, long after anybody touched it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class Sessions:
             with self._store.write() as connection:
                 page_state.end_session(connection, key)
             return None
-        if now - row["seen_at"] > _TOUCH:
+        if now - row["seen_at"] > _TOUCH and _is_use(request):
             with self._store.write() as connection:
                 page_state.touch_session(connection, key, now)
         return Person(row["user_id"], row["name"], row["role"], True)
@@ -141,6 +143,11 @@ class Sessions:
             with self._store.write() as connection:
                 page_state.end_session(connection, _hashed(token))
         response.delete_cookie(self.cookie, path="/", secure=self.https, httponly=True, samesite="lax")
+
+
+def _is_use(request: Request) -> bool:
+    """Whether somebody is there: an open page asks on by itself, and would else keep a left desk signed in all day."""
+    return request.headers.get(IDLE) != "1" and not request.url.path.endswith("/events")
 
 
 def _hashed(token: str) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
 
 from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.tables.leads import leads
 from hunter_orchestration.store.tables.operations import web_sessions
 from hunter_orchestration.store.tables.referrals import referrals
+from hunter_orchestration.store.work import utc_now
 from hunter_orchestration_tests.ui.conftest import Opened, PageFactory
 from hunter_orchestration_tests.ui.looking import settled, violations_in_both_schemes
 from hunter_orchestration_tests.ui.serving import serving
@@ -209,6 +212,30 @@ def test_a_page_whose_session_ended_goes_on_when_one_signs_in_in_another_tab(
     expect(page.locator("tbody tr[data-key]").first).to_be_visible()
     with page.expect_response(lambda answer: "/events" in answer.url and answer.status == 200, timeout=20_000):
         page.reload()
+
+
+def test_a_page_that_nobody_touches_does_not_keep_its_session_alive(signing: str, page: Page, morning: Store) -> None:
+    def seen() -> datetime:
+        with morning.read() as connection:
+            moment: datetime = connection.execute(select(web_sessions.c.seen_at)).scalar_one()
+        return moment
+
+    page.clock.install()
+    page.goto(f"{signing}/leads?q=insaat")
+    _sign_in(page, SELLER)
+    settled(page)
+    long_ago = utc_now() - timedelta(minutes=30)
+    with morning.write() as connection:
+        connection.execute(web_sessions.update().values(seen_at=long_ago))
+    with page.expect_response(lambda answer: answer.url.endswith("/api/v1/status")) as polled:
+        page.clock.fast_forward(150_000)
+    assert polled.value.status == 200
+    page.evaluate("""() => new Promise((heard) =>
+        new EventSource("/api/v1/events").addEventListener("hello", () => heard(true)))""")
+    assert seen() == long_ago
+    with page.expect_response(lambda answer: "/api/v1/leads?" in answer.url):
+        page.get_by_role("columnheader", name="Company").get_by_role("button").click()
+    assert seen() > long_ago
 
 
 def test_who_cancels_at_microsoft_is_told_and_can_try_again(signing: str, page: Page, opened: Opened) -> None:

@@ -49,6 +49,10 @@ export function search(query) {
  */
 export const apiAddress = (path, query = {}) => `${BASE}${path}${search(query)}`;
 
+const IDLE_MS = 60000;
+let touched = Date.now();
+for (const kind of ["pointerdown", "pointermove", "keydown", "wheel"]) addEventListener(kind, () => (touched = Date.now()), { capture: true, passive: true });
+
 const wait = /** @param {number} ms @param {AbortSignal | undefined} signal */ (ms, signal) =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
@@ -91,9 +95,13 @@ const reached = (there) => connection.dispatchEvent(new CustomEvent("reach", { d
  */
 async function send(address, options, signal) {
   const patience = AbortSignal.timeout(PATIENCE_MS);
+  // What an unattended page asks by itself does not keep its session alive.
+  /** @type {Record<string, string>} */
+  const idle = Date.now() - touched > IDLE_MS ? { "X-Hunter-Idle": "1" } : {};
   try {
     const response = await fetch(address, {
       ...options,
+      headers: { .../** @type {Record<string, string>} */ (options.headers), ...idle },
       signal: signal ? AbortSignal.any([signal, patience]) : patience,
       credentials: "same-origin",
     });
