@@ -22,7 +22,8 @@ _MOST_BYTES = 1_000_000
 _PART_BYTES = 65_536
 _LATE = "no answer in time"
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_bootstrapping = Lock()
+_BOOTSTRAP_DAYS = 7
+_AGAIN_AFTER_SECONDS = 600.0
 
 Detail = dict[str, Any]
 
@@ -98,6 +99,28 @@ def _without_rdap() -> frozenset[str]:
     return frozenset(document["without"])
 
 
+class _Bootstrap:
+    """IANA's list of RDAP servers. Where it can't be fetched, the next minutes' domains don't wait for it in turn."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._not_before = 0.0
+
+    def ready(self) -> bool:
+        """Whether there is a list, fetched now when it is missing or old."""
+        with self._lock:
+            old = not whoisit.is_bootstrapped() or whoisit.bootstrap_is_older_than(_BOOTSTRAP_DAYS)
+            if old and time.monotonic() >= self._not_before:
+                try:
+                    whoisit.bootstrap()
+                except (whoisit.errors.WhoisItError, requests.RequestException, OSError, ValueError):
+                    self._not_before = time.monotonic() + _AGAIN_AFTER_SECONDS
+            return bool(whoisit.is_bootstrapped())
+
+
+_bootstrap = _Bootstrap()
+
+
 def registration(base: str, domain: str) -> Detail:
     """Registrar, dates and name servers by RDAP. With a base URL every domain is asked there; without one, the servers
     of IANA's bootstrap are, and top-level domains without a server are unknown."""
@@ -113,10 +136,9 @@ def registration(base: str, domain: str) -> Detail:
         return _registration(document)
     if domain.rpartition(".")[2] in _without_rdap():
         return _unknown("no RDAP service for this top-level domain")
+    if not _bootstrap.ready():
+        return _unknown("IANA's list of RDAP servers can't be fetched")
     try:
-        with _bootstrapping:
-            if not whoisit.is_bootstrapped() or whoisit.bootstrap_is_older_than(7):
-                whoisit.bootstrap()
         return _registration(whoisit.domain(domain, raw=True))
     except whoisit.errors.ResourceDoesNotExist:
         return {"state": "absent", "facts": {}}

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import requests
+import whoisit
 from sqlalchemy import select, update
 
 from hunter_orchestration.scanning import extended, lookup_services, stage
@@ -191,6 +193,21 @@ def test_a_server_that_drips_floods_or_hangs_up_is_unknown_in_words(
             stop.set()
             thread.join()
     assert found == {"state": "unknown", "facts": {"reason": reason}}
+
+
+def test_a_list_of_rdap_servers_that_can_not_be_fetched_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def unreachable() -> None:
+        asked.append(1)
+        raise requests.ConnectionError("no way there")
+
+    monkeypatch.setattr(whoisit, "is_bootstrapped", lambda: False)
+    monkeypatch.setattr(whoisit, "bootstrap", unreachable)
+    monkeypatch.setattr(lookup_services, "_bootstrap", lookup_services._Bootstrap())
+    found = [lookup_services.registration("", f"{name}.com") for name in "abc"]
+    assert {item["facts"]["reason"] for item in found} == {"IANA's list of RDAP servers can't be fetched"}
+    assert len(asked) == 1
 
 
 def test_turkish_registrations_are_unknown_without_a_server_of_our_own() -> None:
