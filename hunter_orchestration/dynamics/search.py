@@ -20,6 +20,7 @@ from hunter_orchestration.dynamics.records import Record
 from hunter_orchestration.dynamics.refusals import CrmRefusedError, UnreachableError, read_refusal
 from hunter_orchestration.dynamics.values import Renderer
 from hunter_orchestration.store.upsert import chunks
+from hunter_orchestration.turkish import fold
 
 _VALUES_IN_URL = 400
 _LONGEST_URL = 30_000
@@ -116,17 +117,24 @@ def _matched(
     client: DataverseClient, renderer: Renderer, rule: str, records: Sequence[Record]
 ) -> dict[str, list[CrmRow]]:
     asked: dict[str, list[Record]] = defaultdict(list)
+    written: dict[str, str] = {}
     column = {"website": "websiteurl", "email": "emailaddress1", "name_and_country": "name"}[rule]
     for record in records:
         for value in _values(rule, record):
-            asked[value.casefold()].append(record)
+            asked[_alike(rule, value)].append(record)
+            written.setdefault(_alike(rule, value), value)
     found: dict[str, dict[str, CrmRow]] = defaultdict(dict)
     more = [n for n in (column, "address1_country", *_CANDIDATE_COLUMNS) if n in renderer.table.columns]
-    for row in _listed(client, renderer, column, asked, f"statecode eq 0 and {KEY} eq null", more):
-        for record in asked.get(str(row.values.get(column) or "").casefold(), ()):
+    for row in _listed(client, renderer, column, written.values(), f"statecode eq 0 and {KEY} eq null", more):
+        for record in asked.get(_alike(rule, str(row.values.get(column) or "")), ()):
             if rule != "name_and_country" or _same_country(record, row):
                 found[record.external_id][row.id] = row
     return {external_id: list(rows.values()) for external_id, rows in found.items()}
+
+
+def _alike(rule: str, text: str) -> str:
+    """One form for what the organisation finds equal: it ignores case and spaces at the end, and in names accents."""
+    return (fold(text) if rule == "name_and_country" else text.casefold()).strip()
 
 
 def _values(rule: str, record: Record) -> list[str]:

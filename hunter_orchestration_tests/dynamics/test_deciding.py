@@ -20,6 +20,7 @@ from hunter_orchestration.dynamics.mapping import FieldMapping, load_mapping
 from hunter_orchestration.dynamics.plan import plan_create, plan_existing, still_ours
 from hunter_orchestration.dynamics.records import priority_score, signals
 from hunter_orchestration.dynamics.refusals import _FIXES, CrmRefusedError, Refusal, read_refusal
+from hunter_orchestration.dynamics.search import _alike
 from hunter_orchestration.dynamics.values import clean, clip, hash_of, same, utf16
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -167,6 +168,21 @@ def test_what_the_crm_quotes_is_whole_in_the_ledger_and_masked_in_the_error() ->
         "A plug-in or rule in Dynamics refused it. Fill in what its message names."
     )
     assert str(CrmRefusedError(refusal)) == str(pickle.loads(pickle.dumps(CrmRefusedError(refusal)))) == told
+
+
+@pytest.mark.parametrize(
+    ("rule", "ours", "theirs", "alike"),
+    [
+        ("name_and_country", "Şişecam İnşaat A.Ş.", "SISECAM INSAAT A.S. ", True),
+        ("name_and_country", "Işık", "IŞIK", True),
+        ("name_and_country", "Işık Gıda", "Işık", False),
+        ("email", "info@firma.example", "Info@FIRMA.example ", True),
+        ("email", "isik@firma.example", "ışık@firma.example", False),
+        ("website", "https://firma.example", "HTTPS://Firma.Example", True),
+    ],
+)
+def test_what_the_organisation_finds_equal_is_alike(rule: str, ours: str, theirs: str, alike: bool) -> None:
+    assert (_alike(rule, ours) == _alike(rule, theirs)) is alike
 
 
 def test_priorities_sort_as_people_call() -> None:
