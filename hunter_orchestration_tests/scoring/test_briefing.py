@@ -160,6 +160,7 @@ def test_the_call_is_due_in_working_time_from_when_the_category_was_given() -> N
     facts = lead()
     facts["score"]["changed_at"] = friday
     assert said(facts, now=friday)["next_step"]["by"] == "2026-12-01"
+    assert said(facts, now=friday)["urgency"] == "Act within 48 hours, weekends not counted."
 
 
 def test_an_overdue_call_is_for_the_next_working_day_and_says_so() -> None:
@@ -203,12 +204,12 @@ def test_there_is_no_briefing_without_a_score() -> None:
 def test_a_template_and_a_price_of_ones_own_are_taken_at_once(tmp_path: Path) -> None:
     own, prices = tmp_path / "own.yaml", tmp_path / "prices.yaml"
     text = SHIPPED.read_text(encoding="utf-8")
-    own.write_text(text.replace('en: "Act within {window}."', 'en: "Within {window}!"'), encoding="utf-8")
+    own.write_text(text.replace('en: "Act within {window}, weekends not counted."', 'en: "Within {window}!"'), encoding="utf-8")
     prices.write_text(OFFERS.read_text(encoding="utf-8").replace("price: 22.00", "price: 19.90"), encoding="utf-8")
     mine = load_settings(briefing_file=own, offers_file=prices)
     told = briefing(lead(), "en", mine, now=TUESDAY)
     assert (told["urgency"], told["offer"]["price"]) == ("Within 48 hours!", 19.9)
-    own.write_text(text.replace('en: "Act within {window}."', 'en: "In {window}."'), encoding="utf-8")
+    own.write_text(text.replace('en: "Act within {window}, weekends not counted."', 'en: "In {window}."'), encoding="utf-8")
     os.utime(own, ns=(1, 1))
     assert briefing(lead(), "en", mine, now=TUESDAY)["urgency"] == "In 48 hours."
 
