@@ -204,12 +204,13 @@ def test_there_is_no_briefing_without_a_score() -> None:
 def test_a_template_and_a_price_of_ones_own_are_taken_at_once(tmp_path: Path) -> None:
     own, prices = tmp_path / "own.yaml", tmp_path / "prices.yaml"
     text = SHIPPED.read_text(encoding="utf-8")
-    own.write_text(text.replace('en: "Act within {window}, weekends not counted."', 'en: "Within {window}!"'), encoding="utf-8")
+    shipped = 'en: "Act within {window}, weekends not counted."'
+    own.write_text(text.replace(shipped, 'en: "Within {window}!"'), encoding="utf-8")
     prices.write_text(OFFERS.read_text(encoding="utf-8").replace("price: 22.00", "price: 19.90"), encoding="utf-8")
     mine = load_settings(briefing_file=own, offers_file=prices)
     told = briefing(lead(), "en", mine, now=TUESDAY)
     assert (told["urgency"], told["offer"]["price"]) == ("Within 48 hours!", 19.9)
-    own.write_text(text.replace('en: "Act within {window}, weekends not counted."', 'en: "In {window}."'), encoding="utf-8")
+    own.write_text(text.replace(shipped, 'en: "In {window}."'), encoding="utf-8")
     os.utime(own, ns=(1, 1))
     assert briefing(lead(), "en", mine, now=TUESDAY)["urgency"] == "In 48 hours."
 
