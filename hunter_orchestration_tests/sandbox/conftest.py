@@ -1,4 +1,4 @@
-"""One sandbox for all tests of this folder in a worker, made clean before each test."""
+"""One sandbox, and one Dataverse alone, for all tests of this folder in a worker, made clean before each test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from hunter_orchestration.sandbox.dataverse.standalone import running
 from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
+from hunter_orchestration_tests.sandbox.dataverse_box import Box
 
 REFERRALS = "/v1.0/engagements/referrals"
 
@@ -22,6 +24,20 @@ def _shared_box() -> Iterator[RunningSandbox]:
 def box(_shared_box: RunningSandbox) -> RunningSandbox:
     _shared_box.reset()
     return _shared_box
+
+
+@pytest.fixture(scope="session")
+def _shared_dataverse() -> Iterator[Box]:
+    with running(prepared=True) as box:
+        yield Box(box)
+
+
+@pytest.fixture
+def dataverse(_shared_dataverse: Box) -> Box:
+    """Dataverse alone, as new, with Hunter's columns and keys."""
+    _shared_dataverse.running.faults.clear("dataverse")
+    _shared_dataverse.app.reset(prepared=True)
+    return _shared_dataverse
 
 
 class Caller:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from hunter_orchestration.sandbox.dataverse.standalone import running
 from hunter_orchestration.sandbox.faults import Fault
 from hunter_orchestration_tests.sandbox.dataverse_box import Box, change_set, part
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Box]:
-    with running(prepared=True) as box:
-        yield Box(box)
-
-
 @pytest.fixture
-def box(served: Box) -> Box:
-    served.running.faults.clear("dataverse")
-    served.app.reset(prepared=True)
-    return served
+def box(dataverse: Box) -> Box:
+    return dataverse
 
 
 END = "--b--\n"

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from hunter_orchestration.sandbox.dataverse.standalone import running
 from hunter_orchestration_tests.sandbox.dataverse_box import Box
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Box]:
-    with running(prepared=True) as box:
-        yield Box(box)
-
-
 @pytest.fixture
-def box(served: Box) -> Box:
-    served.running.faults.clear("dataverse")
-    served.app.reset(prepared=True)
-    return served
+def box(dataverse: Box) -> Box:
+    return dataverse
 
 
 A = "leads(hnt_externalid='a.example')"
