@@ -94,7 +94,7 @@ def _page(request: Request, code: str, status: int) -> Response:
         '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">'
         '<link rel="stylesheet" href="/static/styles/tokens.css">'
         '<link rel="stylesheet" href="/static/styles/parts.css">'
-        f'</head><body><main class="empty"><h1>{title}</h1><p>{what}</p>'
+        f'</head><body><main class="empty alone"><p>Hunter</p><h1>{title}</h1><p>{what}</p>'
         f'<a class="button primary" href="{sign_in_address("/")}">{_BUTTON[language]}</a></main></body></html>'
     )
     return HTMLResponse(text, status, {"Vary": "Accept, Accept-Language"})

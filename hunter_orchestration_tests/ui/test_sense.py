@@ -56,6 +56,16 @@ def test_each_figure_leads_to_as_many_as_it_counts(site: str, page: Page) -> Non
         expect(page.locator("h1")).to_have_text("Leads")
 
 
+def test_the_rail_says_what_it_counts(site: str, page: Page) -> None:
+    page.goto(f"{site}/leads")
+    settled(page)
+    page.locator(".rail").get_by_role("link", name=re.compile(r"^Referrals.*\d+ open referrals")).click()
+    expect(page.locator("h1")).to_have_text("Referrals")
+    counted = _figure(page.locator(".rail a[data-room=referrals] .count").inner_text())
+    page.goto(f"{site}/referrals?status=New,Active")
+    expect(page.locator(".count-line [role=status]")).to_have_text(f"{counted} referrals")
+
+
 @pytest.mark.parametrize(
     ("locale", "told", "clear"),
     [

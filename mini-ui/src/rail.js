@@ -60,7 +60,10 @@ class Rail extends Part {
       const counts = now?.counts ?? {};
       const decisions = (counts.rejects ?? 0) + (counts.conflicts ?? 0);
       const count = about.count === null ? 0 : about.count === "crm" ? decisions : (counts[about.count] ?? 0);
-      figure.textContent = count > 0 ? number(count) : "";
+      // What is counted is not always everything in the room: of referrals, those that are open.
+      const said = count > 0 ? t(/** @type {import("./i18n.js").TextKey} */ (`counted.${about.count}`), { n: count }) : "";
+      figure.replaceChildren(...(count > 0 ? [h("span", { "aria-hidden": "true" }, number(count)), h("span", { class: "unseen" }, ` (${said})`)] : []));
+      link.title = said;
       figure.classList.toggle("warn", (about.room === "crm" || about.room === "runs") && count > 0);
     }
     const leave = this.querySelector("[data-leave]");
