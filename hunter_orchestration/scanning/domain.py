@@ -18,7 +18,7 @@ from hunter_orchestration.scanning.providers import ProviderTable
 from hunter_orchestration.scanning.tasks import Question
 from hunter_orchestration.scanning.wire import MX, NS, PTR, TXT, A, Answer
 
-MOST_SELECTORS = 28
+LEAST_SELECTORS, MOST_SELECTORS = 20, 28
 _SPF_ROUNDS = 11
 _M365 = "Microsoft 365"
 _SENDING = ("SendGrid", "Mailgun", "Amazon")
@@ -216,18 +216,18 @@ def _more_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable) 
     """The rest of the list, while no record explains why ``_domainkey`` exists.
 
     A wildcard explains it when it made up ``_domainkey`` too: had that children, it would not apply to it (RFC 4592
-    section 2.2.1).
+    section 2.2.1). Some servers don't keep to that, so it only shortens the list.
     """
-    if found.wildcard and (found.made_up is None or found.made_up == _text(keys_answer)):
+    anew = found.wildcard and found.made_up is None
+    if anew or any(key.state in ("usable", "revoked", "broken") for key in found.keys.values()):
         return []
-    if any(key.state in ("usable", "revoked", "broken") for key in found.keys.values()):
-        return []
+    most = LEAST_SELECTORS if found.wildcard and found.made_up == _text(keys_answer) else MOST_SELECTORS
     shown: dict[str, None] = {}
     for service in table.services:
         if service.name in found.tells.by:
             shown.update(dict.fromkeys(service.selectors))
     more = dict.fromkeys(table.more_selectors[:6]) | shown | dict.fromkeys(table.more_selectors)
-    return [name for name in more if name not in found.keys][: MOST_SELECTORS - len(found.keys)]
+    return [name for name in more if name not in found.keys][: most - len(found.keys)]
 
 
 def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], table: ProviderTable) -> None:
