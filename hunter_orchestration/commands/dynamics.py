@@ -250,7 +250,7 @@ def _people(app: typer.Typer) -> None:
             chosen: dict[str, Any] = {"domain": domain, "table": table, "outcome": outcome, "since": _utc(since)}
             while True:
                 with store.read() as connection:
-                    entries = crm.audit_entries(connection, after=after, **chosen)
+                    entries = crm.audit_entries(connection, beyond=after, **chosen)
                 if not entries:
                     return
                 for entry in entries:

@@ -228,41 +228,12 @@ def audit_entries(
     actor: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    after: int = 0,
+    newest_first: bool = False,
+    beyond: int | None = None,
     limit: int = 1000,
 ) -> Sequence[RowMapping]:
-    """Audit entries in the order they were written, for export."""
-    query = select(crm_audit).where(crm_audit.c.id > after, *_audited(domain, table, outcome, actor, since, until))
-    return connection.execute(query.order_by(crm_audit.c.id).limit(limit)).mappings().all()
-
-
-def audit_before(
-    connection: Connection,
-    *,
-    domain: str | None = None,
-    table: str | None = None,
-    outcome: str | None = None,
-    actor: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    before: int | None = None,
-    limit: int = 100,
-) -> Sequence[RowMapping]:
-    """Audit entries newest first, for reading."""
-    query = select(crm_audit).where(*_audited(domain, table, outcome, actor, since, until))
-    if before is not None:
-        query = query.where(crm_audit.c.id < before)
-    return connection.execute(query.order_by(crm_audit.c.id.desc()).limit(limit)).mappings().all()
-
-
-def _audited(
-    domain: str | None,
-    table: str | None,
-    outcome: str | None,
-    actor: str | None,
-    since: datetime | None,
-    until: datetime | None,
-) -> Iterator[ColumnElement[bool]]:
+    """Audit entries in the order they were written, or newest first; ``beyond`` is the id of the last one had."""
+    query = select(crm_audit).order_by(crm_audit.c.id.desc() if newest_first else crm_audit.c.id).limit(limit)
     for column, value in (
         (crm_audit.c.company_domain, domain),
         (crm_audit.c.table_name, table),
@@ -270,11 +241,14 @@ def _audited(
         (crm_audit.c.actor, actor),
     ):
         if value is not None:
-            yield column == value
+            query = query.where(column == value)
     if since is not None:
-        yield crm_audit.c.at >= since
+        query = query.where(crm_audit.c.at >= since)
     if until is not None:
-        yield crm_audit.c.at < until
+        query = query.where(crm_audit.c.at < until)
+    if beyond is not None:
+        query = query.where(crm_audit.c.id < beyond if newest_first else crm_audit.c.id > beyond)
+    return connection.execute(query).mappings().all()
 
 
 def clear_due(connection: Connection, stamps: Mapping[str, datetime | None]) -> None:

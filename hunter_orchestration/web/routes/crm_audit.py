@@ -79,7 +79,7 @@ def audit(hunter: Hunter, _person: Viewer, query: Annotated[AuditPage, Query()])
         _direction, place = cursors.decode(query.cursor, identity, int)
         before = int(place[0])
     with hunter.read() as connection:
-        rows = crm.audit_before(connection, before=before, limit=query.limit + 1, **chosen)
+        rows = crm.audit_entries(connection, newest_first=True, beyond=before, limit=query.limit + 1, **chosen)
     shown = rows[: query.limit]
     following = cursors.encode(identity, (shown[-1]["id"],)) if len(rows) > query.limit else None
     return AuditList(items=[AuditEntry(**_shown(row)) for row in shown], next=following)
@@ -100,7 +100,7 @@ def export(hunter: Hunter, person: Seller, query: Annotated[AuditQuery, Query()]
         after = 0
         while True:
             with hunter.read() as connection:
-                rows = crm.audit_entries(connection, after=after, limit=_CHUNK, **chosen)
+                rows = crm.audit_entries(connection, beyond=after, limit=_CHUNK, **chosen)
             if not rows:
                 return
             yield b"".join(orjson.dumps(_shown(row), default=_plain) + b"\n" for row in rows)
