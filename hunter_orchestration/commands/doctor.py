@@ -19,6 +19,9 @@ from hunter_orchestration.errors import HunterError
 from hunter_orchestration.settings import Settings, SettingsError, load_settings
 from hunter_orchestration.store.engine import StoreError
 
+_DAMAGED = (
+    "Its file is damaged, no database, or another user's: see its owner and the disk, or put a backup in its place."
+)
 CHECKS: dict[str, Check] = {
     "home": machine.check_home,
     "database": machine.check_database,
@@ -84,4 +87,7 @@ def _looked(name: str, check: Check, settings: Settings) -> Iterator[Finding]:
     except HunterError as error:
         yield Finding(name, "problem", error.message, error.fix)
     except StoreError as error:
-        yield Finding(name, "problem", str(error), "Check HUNTER_DATABASE_URL and that its server runs.")
+        embedded = settings.store_url.startswith("sqlite:")
+        fix = _DAMAGED if embedded else "Check HUNTER_DATABASE_URL and that its server runs."
+        # The store's own sentence ends by naming this command.
+        yield Finding(name, "problem", str(error).partition(" Check that")[0], fix)

@@ -66,6 +66,15 @@ def test_a_database_that_is_none_or_away_is_found_without_its_password(url: str)
     assert "secret" not in found.sentence
 
 
+def test_a_damaged_file_is_found_and_the_way_back_named(tmp_path: Path) -> None:
+    file = tmp_path / "hunter.db"
+    file.write_bytes(b"no database at all" * 500)
+    (found,) = looked("database", database_url=f"sqlite:///{file}")
+    assert found.state == "problem"
+    assert "hunter doctor" not in found.sentence
+    assert "backup" in found.fix
+
+
 def test_a_home_that_is_a_file_is_found(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     (found,) = looked("home", home=tmp_path / "taken")
