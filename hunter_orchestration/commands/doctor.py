@@ -19,9 +19,7 @@ from hunter_orchestration.errors import HunterError
 from hunter_orchestration.settings import Settings, SettingsError, load_settings
 from hunter_orchestration.store.engine import StoreError
 
-_DAMAGED = (
-    "Its file is damaged, no database, or another user's: see its owner and the disk, or put a backup in its place."
-)
+_DAMAGED = "Its file is damaged, no database, or another user's: see its owner, or put a backup in its place."
 CHECKS: dict[str, Check] = {
     "home": machine.check_home,
     "database": machine.check_database,
