@@ -83,7 +83,9 @@ def _lines(findings: Mapping[str, Any]) -> Iterator[Line]:
     if findings["gateway"]:
         yield "Gateway", PLAIN, f"{findings['gateway']} takes the mail first", ()
     if findings["tenant_name"] or findings["tenant_id"]:
-        yield "Tenant", PLAIN, "  ".join(filter(None, [findings["tenant_name"], findings["tenant_id"]])), ()
+        names = "  ".join(filter(None, [findings["tenant_name"], findings["tenant_id"]]))
+        elsewhere = findings["tenant_id"] and findings["provider"] != "M365"
+        yield "Tenant", PLAIN, names, ("has Microsoft identities, which places no mailboxes",) if elsewhere else ()
     yield _mx(findings)
     yield _spf(findings["spf"])
     yield _dmarc(findings["dmarc"])

@@ -177,6 +177,15 @@ def test_what_the_extended_set_tells_of_a_company_is_kept_and_of_a_stranger_only
     assert kept["yabanci.example"] == {}
 
 
+def test_the_card_does_not_take_a_tenant_for_mailboxes() -> None:
+    with serving(records=SPF | {"a.example": GOOGLE}) as server, services() as base:
+        environment = {"HUNTER_AUTHORITY_URL": base, "HUNTER_RDAP_URL": f"{base}/rdap", "COLUMNS": "200"}
+        done = CliRunner(env=environment).invoke(app, ["scan", "a.example", "--extended", "--dns", server.address])
+    assert done.exit_code == 0, done.output
+    assert "Google Workspace" in done.stdout
+    assert "has Microsoft identities, which places no mailboxes" in done.stdout
+
+
 def test_a_resolver_that_is_no_address_is_told_in_one_line() -> None:
     done = CliRunner().invoke(app, ["scan", "firma.example", "--dns", "resolver.example"])
     assert done.exit_code == 1
