@@ -29,6 +29,9 @@ _SAME = ("wanted_hash", "state", "crm_id", "crm_version", "company_domain", "ref
          "error_code", "crm_state", "candidates", "acknowledged_hash", "next_attempt_at")  # fmt: skip
 
 
+_UNSENT = ("pending", "deferred", "rejected")
+
+
 class Book:
     """Keeps ledger and audit for one run.
 
@@ -354,10 +357,10 @@ def _told(altered: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _never_sent(wanted: Wanted) -> list[tuple[str, str]]:
-    """Records that were announced, never tried, and are not wanted any more: a deal whose score fell meanwhile."""
+    """Records that were announced, never sent, and are not wanted any more: a deal whose score fell meanwhile."""
     asked = {record.identity for records in wanted.records.values() for record in records}
     return [
         identity for identity, row in wanted.ledger.items()
         if identity not in asked and row["company_domain"] in wanted.stamps
-        and row["state"] == "pending" and row["crm_id"] is None and not row["attempts"]
+        and row["state"] in _UNSENT and row["crm_id"] is None and not row["attempts"]
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from hunter_orchestration.scoring.templates import Language
 from hunter_orchestration.store import Connection, crm
 from hunter_orchestration.store.leads import first_source
 
+_MICROSOFT = "msft"
 _PRIORITY_STEP = 100
 
 
@@ -96,7 +97,7 @@ def build(connection: Connection, mapping: FieldMappings, descriptions: Descript
         referral_id = leading["id"] if leading else None
         wanted.records["lead"].append(Record("lead", domain, domain, lead_facts, changed, referral_id, dict(parents)))
         parents["record.lead"] = ("lead", domain)
-        for deal in deals.get(domain, []):
+        for deal in _one_a_deal(deals.get(domain, []), known):
             stage = _stage(deal, company, mapping)
             if stage is None and ("opportunity", deal["id"]) not in known:
                 continue
@@ -243,6 +244,23 @@ def _origin(company: Mapping[str, Any], leading: Mapping[str, Any] | None, sourc
     """Where a lead comes from and what it is: ``partnercenter/co_sell``, ``import/Migration``."""
     co_sell = leading is not None and leading["category"] == "co_sell"
     return f"{source}/{'co_sell' if co_sell else company['score_segment']}"
+
+
+def _one_a_deal(
+    deals: Sequence[Mapping[str, Any]], known: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """One referral for each engagement: however many sides see a deal, it is worth its value once. A side that is in
+    the CRM already stays the one; else our own comes before Microsoft's, and an accepted one before a new one."""
+    there = {deal["id"] for deal in deals if (known.get(("opportunity", deal["id"])) or {}).get("crm_id")}
+
+    def rank(deal: Mapping[str, Any]) -> tuple[Any, ...]:
+        theirs = (deal["organization_id"] or "").lower() == _MICROSOFT
+        return deal["id"] not in there, not deal["is_open"], theirs, deal["status"] != "Active", deal["created_at"]
+
+    chosen: dict[str, str] = {}
+    for deal in sorted(deals, key=rank):
+        chosen.setdefault(deal["engagement_id"] or deal["id"], deal["id"])
+    return [deal for deal in deals if deal["id"] in there or deal["id"] in chosen.values()]
 
 
 def _stage(deal: Mapping[str, Any], company: Mapping[str, Any], mapping: FieldMappings) -> Stage | None:
