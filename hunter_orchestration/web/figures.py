@@ -8,7 +8,7 @@ from hunter_orchestration.web.models import FacetValue, Money
 
 
 class Expiring(BaseModel):
-    """New referrals about to be lost to silence."""
+    """New referrals about to be lost to silence: within so many days, and within one."""
 
     soon: int
     today: int

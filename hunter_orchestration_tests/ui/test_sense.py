@@ -56,6 +56,19 @@ def test_each_figure_leads_to_as_many_as_it_counts(site: str, page: Page) -> Non
         expect(page.locator("h1")).to_have_text("Leads")
 
 
+def test_what_ends_within_a_day_is_the_same_in_the_figure_and_in_the_list(site: str, page_for: PageFactory) -> None:
+    # Far from the server's midnight, where "today" would be another day.
+    page = page_for(timezone_id="Pacific/Kiritimati")
+    page.goto(f"{site}/leads")
+    settled(page)
+    tile = page.locator("hunter-tiles").get_by_role("link", name="Answer before they expire")
+    counted = _figure(tile.locator(".note").inner_text())
+    tile.click()
+    expect(page.locator(ROWS).first).to_be_visible()
+    assert counted > 0
+    expect(page.locator(ROWS).get_by_text(re.compile("Under a day left|Expired"))).to_have_count(counted)
+
+
 def test_the_rail_says_what_it_counts(site: str, page: Page) -> None:
     page.goto(f"{site}/leads")
     settled(page)

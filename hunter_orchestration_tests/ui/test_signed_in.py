@@ -214,6 +214,21 @@ def test_a_page_whose_session_ended_goes_on_when_one_signs_in_in_another_tab(
         page.reload()
 
 
+def test_a_download_after_the_session_ended_is_not_said_to_be_under_way(
+    signing: str, page: Page, opened: Opened, morning: Store
+) -> None:
+    opened.allowed.append("401")
+    page.goto(f"{signing}/leads?q=insaat")
+    _sign_in(page, SELLER)
+    settled(page)
+    with morning.write() as connection:
+        connection.execute(web_sessions.delete())
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("link", name="CSV, columns on screen").click()
+    expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
+    expect(page.get_by_text("the browser saves the file")).to_have_count(0)
+
+
 def test_a_page_that_nobody_touches_does_not_keep_its_session_alive(signing: str, page: Page, morning: Store) -> None:
     def seen() -> datetime:
         with morning.read() as connection:

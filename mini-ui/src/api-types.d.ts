@@ -1786,7 +1786,7 @@ export interface components {
         };
         /**
          * Expiring
-         * @description New referrals about to be lost to silence.
+         * @description New referrals about to be lost to silence: within so many days, and within one.
          */
         Expiring: {
             /** Soon */

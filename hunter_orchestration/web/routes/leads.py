@@ -125,7 +125,8 @@ def summary(hunter: Hunter, _person: Viewer) -> figures.Summary:
 def _summary(hunter: Context, connection: Connection) -> figures.Summary:
     now = utc_now()
     tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    soon, today = page_figures.expiring(connection, now, _WARN_DAYS, tomorrow)
+    # A day from now, as the lists say "under a day": where midnight is differs from reader to reader.
+    soon, today = page_figures.expiring(connection, now, _WARN_DAYS, now + timedelta(days=1))
     counts = page_figures.counts(connection)
     found = lead_counting.facets(connection, LeadFilter())
     bands = lead_counting.score_histogram(connection)

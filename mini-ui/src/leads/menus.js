@@ -1,8 +1,9 @@
 // What opens from the line above the list: the choice of columns, and the downloads.
-import { apiAddress } from "../api.js";
+import { apiAddress, get } from "../api.js";
 import { h } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { keep } from "../kept.js";
+import { plain } from "../overlays.js";
 import { route } from "../router.js";
 import { may } from "../status.js";
 import { toast } from "../toasts.js";
@@ -63,6 +64,25 @@ export function columnsMenu(room, changed) {
 }
 
 /**
+ * Starts a download. A browser says little about one that fails, so what would fail is found out before.
+ * @param {string} href
+ * @param {string} total
+ */
+async function save(href, total) {
+  try {
+    await get("/status");
+  } catch (error) {
+    toast(plain(error), { tone: "bad" });
+    return;
+  }
+  const link = h("a", { href, download: "", hidden: true });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  toast(t("export.started", { n: total }));
+}
+
+/**
  * @param {() => void} close
  * @param {string} total how many leads the file will hold, as it is said
  * @param {string[]} [domains] only these
@@ -78,9 +98,11 @@ export function exportMenu(close, total, domains = []) {
         class: "menu-row",
         download: "",
         href: apiAddress(`/leads/export.${kind}`, { ...filtersOf(params), ...orderOf(params), columns: all ? "" : columns, lang: language(), domains: domains.join(",") }),
-        onclick: () => {
+        onclick: /** @param {MouseEvent} event */ (event) => {
+          event.preventDefault();
+          const { href } = /** @type {HTMLAnchorElement} */ (event.currentTarget);
           close();
-          toast(t("export.started", { n: total }));
+          void save(href, total);
         },
       },
       t(all ? "export.all" : "export.shown", { kind: kind.toUpperCase() }),

@@ -905,7 +905,7 @@ export const en = {
   "tile.decisions": "Needs a decision in CRM sync",
   "tile.expiring": "Answer before they expire",
   "tile.new_top": "New P1 and P2 this week",
-  "tile.today": "{n} today",
+  "tile.today": "{n} within a day",
   tiles: "What needs you today",
   "tiles.failed": "The figures could not be loaded",
   "tiles.less": "Fewer figures",

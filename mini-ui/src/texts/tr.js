@@ -905,7 +905,7 @@ export const tr = {
   "tile.decisions": "CRM'de karar bekleyen",
   "tile.expiring": "Süresi dolmadan yanıtlayın",
   "tile.new_top": "Bu hafta yeni P1 ve P2",
-  "tile.today": "{n} bugün",
+  "tile.today": "{n} tanesi 24 saat içinde",
   tiles: "Bugün sizi bekleyenler",
   "tiles.failed": "Sayılar yüklenemedi",
   "tiles.less": "Daha az gösterge",
