@@ -106,6 +106,9 @@ def take_files(store: Store, settings: Settings) -> list[str]:
         except HunterError as error:
             refused.append(f"{path.name}: {error}")
             _move(path, folder / _REFUSED).with_suffix(path.suffix + ".reason.txt").write_text(f"{error}\n")
+        except OSError as error:
+            # Another user's file, or a full disk: it waits, and those behind it do not wait for it.
+            refused.append(f"{path.name} can't be read or kept ({type(error).__name__}); it stays and is tried again.")
         else:
             _move(path, folder / _IMPORTED)
     return refused

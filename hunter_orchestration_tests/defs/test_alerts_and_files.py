@@ -350,6 +350,24 @@ def test_files_that_could_not_be_put_aside_are_not_taken(sqlite_store: Store, tm
     assert len(waiting_imports(sqlite_store)) == 1
 
 
+def test_a_file_that_can_not_be_kept_waits_and_holds_up_no_other(sqlite_store: Store, tmp_path: Path) -> None:
+    folder, home = tmp_path / "inbox", tmp_path / "kept"
+    folder.mkdir()
+    home.mkdir()
+    for number, name in enumerate(("first.csv", "second.csv")):
+        (folder / name).write_text(f"domain\nf{number}.example\n", encoding="utf-8")
+        os.utime(folder / name, (time.time() - 60 + number, time.time() - 60 + number))
+    # In the place of the folder that received files go to.
+    (home / "imports").write_text("")
+    settings = load_settings(import_folder=folder, home=home)
+    told = take_files(sqlite_store, settings)
+    assert ["stays" in sentence for sentence in told] == [True, True]
+    (home / "imports").unlink()
+    assert take_files(sqlite_store, settings) == []
+    assert len(waiting_imports(sqlite_store)) == 2
+    assert sorted(path.name for path in (folder / "imported").iterdir()) == ["first.csv", "second.csv"]
+
+
 def test_materializing_without_a_named_file_imports_those_of_the_folder_that_wait(tmp_path: Path) -> None:
     settings = load_settings(import_folder=tmp_path)
     for name in ("one", "two"):
