@@ -6,13 +6,12 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Table
 
 from benchmarks.ingestion_pages import referral, stamped
-from hunter_orchestration.partner_center.ingestion import SCOPE, SOURCE, canonical
+from hunter_orchestration.partner_center.ingestion import SCOPE, SOURCE, payload_hash
 from hunter_orchestration.partner_center.models import READER_VERSION, read
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.runs import write_watermark
@@ -53,7 +52,7 @@ def _raw(number: int) -> dict[str, Any]:
     return {
         "id": number + 1,
         "external_id": payload["id"],
-        "payload_hash": sha256(canonical(payload)).hexdigest(),
+        "payload_hash": payload_hash(payload),
         "payload": payload,
         "source_updated_at": stamped(number),
     }

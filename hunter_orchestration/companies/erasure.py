@@ -5,7 +5,6 @@ What was erased is kept as a keyed hash alone, so that the next sync or import d
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from hunter_orchestration.companies import deriving
 from hunter_orchestration.companies.domains import domain_of_website, email_address, email_hash
-from hunter_orchestration.companies.records import FIELDS, record_domain, record_key
+from hunter_orchestration.companies.records import FIELDS, record_domain, record_hash, record_key
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.store import Connection, Store, companies, company_evidence, erasing, leads, suppressions
 from hunter_orchestration.store.company_evidence import PARTNER_CENTER
@@ -265,7 +262,7 @@ _EMPTY: Mapping[tuple[str, str], Any] = {
 
 
 def _identity(source: str, payload: Any, external_id: str) -> tuple[str, str]:
-    digest = hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    digest = record_hash(payload)
     if source == PARTNER_CENTER:
         return external_id, digest
     domain = record_domain(payload).domain or external_id.partition("#")[0]

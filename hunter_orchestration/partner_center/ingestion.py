@@ -273,8 +273,7 @@ class _Fetch:
         external_id, updated_at = identity(row)
         if self.scrub is not None:
             row = self.scrub(row)
-        encoded = canonical(row)
-        return Payload(external_id, sha256(encoded).hexdigest(), row, updated_at)
+        return Payload(external_id, payload_hash(row), row, updated_at)
 
     def _advance(self, connection: Connection, reached: datetime | None) -> None:
         before = _watermark(read_watermark(connection, SOURCE, SCOPE))
@@ -308,14 +307,14 @@ def _earliest(first: datetime | None, second: datetime | None) -> datetime | Non
     return min(first, second) if first and second else first or second
 
 
-def canonical(payload: Any) -> bytes:
-    """One byte string for one meaning: keys sorted, no spaces.
+def payload_hash(payload: Any) -> str:
+    """SHA-256 of a payload's meaning, hex: keys sorted, no spaces.
 
     Raises:
         UnreadableError: nested too deeply, or text that is no Unicode.
     """
     try:
-        return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+        return sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).hexdigest()
     except (TypeError, RecursionError) as error:
         raise UnreadableError("not_encodable", f"The row can't be written as JSON: {type(error).__name__}.") from None
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
-from hunter_orchestration.partner_center.ingestion import SOURCE, canonical
+from hunter_orchestration.partner_center.ingestion import SOURCE, payload_hash
 from hunter_orchestration.partner_center.models import READER_VERSION, ReferralRecord, UnreadableError, identity, read
 from hunter_orchestration.store import Connection, Store, quarantine, raw_leads
 from hunter_orchestration.store import referrals as referral_store
@@ -115,7 +114,7 @@ class _Reading:
         for entry in entries:
             try:
                 external_id, updated_at = identity(entry["payload"])
-                named.append(Payload(external_id, _hash(entry["payload"]), entry["payload"], updated_at))
+                named.append(Payload(external_id, payload_hash(entry["payload"]), entry["payload"], updated_at))
                 resolved.append(entry["external_id"])
             except UnreadableError as error:
                 kept = {key: entry[key] for key in ("source", "external_id", "raw_lead_id", "payload")}
@@ -238,7 +237,3 @@ def _history(record: ReferralRecord, now: datetime) -> dict[str, Any]:
         "currency": record.currency,
         "recorded_at": now,
     }
-
-
-def _hash(payload: Any) -> str:
-    return sha256(canonical(payload)).hexdigest()

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any, Literal
 
 from hunter_orchestration.errors import HunterError, PermanentError
 from hunter_orchestration.partner_center.client import PartnerCenterClient
-from hunter_orchestration.partner_center.ingestion import SOURCE, Scrub, canonical
+from hunter_orchestration.partner_center.ingestion import SOURCE, Scrub, payload_hash
 from hunter_orchestration.partner_center.models import ReferralRecord, UnreadableError, identity, read
 from hunter_orchestration.partner_center.reading import read_referrals
 from hunter_orchestration.partner_center.refusals import ChangedSinceReadError
@@ -169,7 +168,7 @@ def _record(store: Store, referral_id: str, action: str, requested_by: str, stat
 def _keep(store: Store, payload: dict[str, Any]) -> None:
     now = utc_now()
     external_id, updated_at = identity(payload)
-    kept = Payload(external_id, sha256(canonical(payload)).hexdigest(), payload, updated_at)
+    kept = Payload(external_id, payload_hash(payload), payload, updated_at)
     with store.write() as connection:
         raw_leads.keep(connection, SOURCE, [kept], now=now, pass_started=now)
     _try_reading(lambda: read_referrals(store))

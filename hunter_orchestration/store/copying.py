@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -17,13 +17,12 @@ from sqlalchemy import Connection, Table, func, select, text, tuple_
 from hunter_orchestration.store.engine import Store, StoreError
 from hunter_orchestration.store.migrate import is_current, upgrade
 from hunter_orchestration.store.tables import metadata
+from hunter_orchestration.store.work import Progress
 
 _BATCH = 500
 _PAGES = 1000
 _KEPT_BY_TRIGGERS = frozenset({"lead_counts"})
 """Filled by the target itself as leads arrive."""
-
-Progress = Callable[[int, int | None], None]
 
 
 class CopyError(StoreError):

@@ -12,9 +12,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Subquery,
     delete,
     func,
-    or_,
     select,
     type_coerce,
     union,
@@ -46,34 +46,27 @@ def due_domains(
 ) -> list[str]:
     """Companies with something to push, by name, after a name: those marked due, and those whose ledger rows wait
     for their next attempt. A window forces companies whose last activity lies in it."""
-    marked = _marked(window)
-    first = select(companies.c.domain.label("domain")).where(marked, companies.c.domain > after)
-    second = select(crm_records.c.company_domain.label("domain")).where(
-        crm_records.c.state.in_(UNFINISHED),
-        or_(crm_records.c.next_attempt_at.is_(None), crm_records.c.next_attempt_at <= now),
-        crm_records.c.company_domain > after,
-    )
-    both = union(first, second).subquery()
+    both = _due(now, window, after)
     query = select(both.c.domain).order_by(both.c.domain).limit(limit)
     return [str(domain) for domain in connection.execute(query).scalars()]
 
 
-def _marked(window: Window | None) -> ColumnElement[bool]:
-    due = companies.c.push_due_at.is_not(None)
-    if window is None:
-        return due
-    return or_(due, (companies.c.activity_at >= window.start) & (companies.c.activity_at < window.end))
-
-
 def count_due(connection: Connection, now: datetime, window: Window | None = None) -> int:
     """How many companies ``due_domains`` would name in all."""
-    marked = _marked(window)
+    return int(connection.execute(select(func.count()).select_from(_due(now, window))).scalar_one())
+
+
+def _due(now: datetime, window: Window | None, after: str | None = None) -> Subquery:
+    marked: ColumnElement[bool] = companies.c.push_due_at.is_not(None)
+    if window is not None:
+        marked |= (companies.c.activity_at >= window.start) & (companies.c.activity_at < window.end)
+    waiting = crm_records.c.next_attempt_at.is_(None) | (crm_records.c.next_attempt_at <= now)
     first = select(companies.c.domain.label("domain")).where(marked)
-    second = select(crm_records.c.company_domain.label("domain")).where(
-        crm_records.c.state.in_(UNFINISHED),
-        or_(crm_records.c.next_attempt_at.is_(None), crm_records.c.next_attempt_at <= now),
-    )
-    return int(connection.execute(select(func.count()).select_from(union(first, second).subquery())).scalar_one())
+    second = select(crm_records.c.company_domain.label("domain")).where(crm_records.c.state.in_(UNFINISHED), waiting)
+    if after is not None:
+        first = first.where(companies.c.domain > after)
+        second = second.where(crm_records.c.company_domain > after)
+    return union(first, second).subquery()
 
 
 def company_rows(connection: Connection, domains: Sequence[str]) -> dict[str, dict[str, Any]]:
