@@ -175,6 +175,11 @@ def check_page(settings: Settings) -> Iterator[Finding]:
     yield Finding("page", "ok", f"It listens on {settings.api_host}, for {who}.")
 
 
+def page_answers(settings: Settings) -> bool:
+    """Whether Hunter's page runs on this machine."""
+    return bool(settings.api_port) and _status(f"http://127.0.0.1:{settings.api_port}/healthz/live") == 200
+
+
 def _is_taken(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

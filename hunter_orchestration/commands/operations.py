@@ -10,6 +10,7 @@ import typer
 from hunter_orchestration.commands.backfill import backfill, runs
 from hunter_orchestration.commands.console import errors_told, opened_store, print_json, progress, say
 from hunter_orchestration.commands.doctor import doctor
+from hunter_orchestration.commands.doctor_machine import page_answers
 from hunter_orchestration.commands.soak import soak
 from hunter_orchestration.settings import load_settings
 
@@ -60,7 +61,13 @@ def copy_database(
         from hunter_orchestration.store import Store
         from hunter_orchestration.store.copying import copy
 
-        source, target = opened_store(), Store(to)
+        settings = load_settings()
+        if page_answers(settings):
+            say(
+                f"Hunter runs here (port {settings.api_port}): what it writes from now on is not in the copy. "
+                "Stop it and copy again before you change over."
+            )
+        source, target = opened_store(settings), Store(to)
         with progress("rows") as report:
             copied = copy(source, target, report)
         if as_json:

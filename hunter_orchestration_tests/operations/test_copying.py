@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select
+from typer.testing import CliRunner
 
+from hunter_orchestration import cli
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.copying import CopyError, backup, copy
 from hunter_orchestration.store.migrate import upgrade
@@ -91,3 +95,29 @@ def test_a_backup_is_a_whole_store_and_never_overwrites(sqlite_store: Store, tmp
         backup(sqlite_store, file)
     with pytest.raises(CopyError, match="could not be written"):
         backup(sqlite_store, tmp_path / "no" / "such" / "folder.db")
+
+
+def test_a_copy_beside_a_running_hunter_says_what_it_lacks(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz/live" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_args: object) -> None:
+            return
+
+    if not cli.app.registered_commands:
+        cli._assemble()
+    monkeypatch.setenv("HUNTER_DATABASE_URL", str(sqlite_store.url))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as page:
+        monkeypatch.setenv("HUNTER_API_PORT", str(page.server_port))
+        threading.Thread(target=page.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        beside = CliRunner().invoke(cli.app, ["db", "copy", "--to", f"sqlite:///{tmp_path / 'one.db'}"])
+        page.shutdown()
+    alone = CliRunner().invoke(cli.app, ["db", "copy", "--to", f"sqlite:///{tmp_path / 'two.db'}"])
+    assert (beside.exit_code, alone.exit_code) == (0, 0), beside.output + alone.output
+    assert "is not in the copy" in beside.output
+    assert "is not in the copy" not in alone.output
