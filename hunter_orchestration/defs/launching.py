@@ -22,13 +22,13 @@ from hunter_orchestration.defs.dagster_internals import (
     DagsterUserCodeUnreachableError,
     WorkerStatus,
 )
-from hunter_orchestration.loopback import is_loopback
 from hunter_orchestration.settings import load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.runs import bury
 
 PROCESS = "hunter/process"
 """Tag of a run that a command executes in its own process: host, process id, and when it began."""
+_HERE = ("localhost", "127.0.0.1", "::1")
 IN_PROGRESS = (
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -103,7 +103,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
 def _is_here(run: dg.DagsterRun) -> bool:
     address = orjson.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
-    return "socket" in address or is_loopback(address.get("host"))
+    return "socket" in address or address.get("host") in _HERE
 
 
 def this_process() -> dict[str, str]:
