@@ -34,6 +34,7 @@ from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, VerificationError
 from cryptography.x509.verification import Store as TrustStore
 
+from hunter_orchestration.entra import Bearer
 from hunter_orchestration.errors import PermanentError, TransientError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.loopback import is_loopback
@@ -217,7 +218,8 @@ def register(settings: Settings, tokens: TokenSource, address: str) -> dict[str,
         answer = orjson.loads(done.content) if done.content else {}
     except orjson.JSONDecodeError:
         answer = {}
-    return {"address": address, "events": [*EVENTS], "subscriber": answer.get("SubscriberId")}
+    subscriber = answer.get("SubscriberId") if isinstance(answer, dict) else None
+    return {"address": address, "events": [*EVENTS], "subscriber": subscriber}
 
 
 def _registration(method: str, url: str, tokens: TokenSource, body: Any) -> requests.Response:
@@ -226,7 +228,8 @@ def _registration(method: str, url: str, tokens: TokenSource, body: Any) -> requ
             method,
             url,
             json=body,
-            headers={"Authorization": f"Bearer {tokens.token()}", "Accept": "application/json"},
+            auth=Bearer(tokens.token()),
+            headers={"Accept": "application/json"},
             timeout=_TIMEOUTS,
             allow_redirects=False,
         )

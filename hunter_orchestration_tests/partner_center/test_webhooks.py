@@ -201,7 +201,14 @@ def test_each_documented_event_names_its_referral(
     assert not received.replay
 
 
-def test_registration_replaces_the_one_that_stands(service: Service) -> None:
+def test_registration_replaces_the_one_that_stands(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
     def play(request: Request) -> Answer | None:
         if request.path == "/webhooks/v1/registration":
             return 200, {}, b'{"SubscriberId":"s-1"}'
@@ -212,6 +219,7 @@ def test_registration_replaces_the_one_that_stands(service: Service) -> None:
     done = register(settings, Bearer(), "https://hunter.partner.example/api/v1/webhooks/partner-center")
     assert done["subscriber"] == "s-1"
     assert [request.method for request in service.requests] == ["GET", "PUT"]
+    assert {request.headers["authorization"] for request in service.requests} == {"Bearer good"}
     sent = json.loads(service.requests[1].body)
     assert sent["signatureTokenToMsSignatureHeader"] is True
     assert len(sent["WebhookEvents"]) == 4
