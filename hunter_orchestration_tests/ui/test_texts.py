@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -17,6 +18,9 @@ from hunter_orchestration.defs.jobs import CHAIN
 from hunter_orchestration.dynamics import fixes
 from hunter_orchestration.dynamics.mapping import load_mapping
 from hunter_orchestration.dynamics.stage import OUTCOMES
+from hunter_orchestration.scanning.dmarc import DmarcState
+from hunter_orchestration.scanning.spf import SpfState
+from hunter_orchestration.scanning.wire import State
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.web.app import create_app
@@ -57,7 +61,7 @@ def test_every_text_asked_for_exists() -> None:
 def _words(pattern: str, *files: str) -> set[str]:
     product = PAGE.parent / "hunter_orchestration"
     text = "\n".join(path.read_text(encoding="utf-8") for name in files for path in product.glob(name))
-    return set(re.findall(pattern, text))
+    return set(re.findall(pattern, text, re.MULTILINE))
 
 
 def test_every_code_a_reader_meets_has_words() -> None:
@@ -76,6 +80,16 @@ def test_every_code_a_reader_meets_has_words() -> None:
         *(f"crm_field.{name}" for name in columns),
         *(f"domain_rejected.{name}" for name in REASONS),
         *(f"field.{name}" for name in FIELDS),
+        *(
+            f"finding.{name}"
+            for name in (*get_args(SpfState), *get_args(DmarcState), *get_args(State), "null", "nxdomain")
+        ),
+        *(f"fact.{name}" for name in _words(r'^        "(\w+)": ', "scanning/lookup_services.py")),
+        *(
+            f"fact.{name}{end}"
+            for name in _words(r'"(mta_sts|tls_rpt|bimi)"', "scanning/extended.py")
+            for end in ("", "_record")
+        ),
     }
     assert len(jobs) > 5
     assert len(counted) > 25

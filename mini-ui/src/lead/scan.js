@@ -1,6 +1,6 @@
 // What the domain tells: findings in words, the records behind them, and what is unknown with a way to ask again.
 import { h } from "../dom.js";
-import { dateTime, duration, moment, number } from "../format.js";
+import { country, dateTime, duration, moment, number } from "../format.js";
 import { t, word } from "../i18n.js";
 import { may } from "../status.js";
 import * as words from "../words.js";
@@ -45,6 +45,20 @@ export function evidenceList(evidence) {
 }
 
 /**
+ * A fact as it is read: states and countries in words, days as days.
+ * @param {string} name
+ * @param {unknown} value
+ * @returns {string}
+ */
+function factWords(name, value) {
+  if (Array.isArray(value)) return value.map((one) => factWords(name, one)).join(", ");
+  const text = shown(value);
+  if (name === "country") return country(text);
+  if (/^\d{4}-\d\d-\d\dT/.test(text)) return dateTime(text);
+  return word(`finding.${text}`, text);
+}
+
+/**
  * @param {LeadDetail} detail
  * @param {() => Promise<unknown>} rescan
  */
@@ -82,7 +96,7 @@ export function scanSection(detail, rescan) {
               { class: "item" },
               h("p", { class: "line-pair" }, h("span", { class: "strong" }, word(`detail.${kind}`, kind)), state(finding.state)),
               finding.facts && typeof finding.facts === "object"
-                ? h("dl", { class: "pairs small" }, Object.entries(finding.facts).filter(([, value]) => value !== null && value !== "").flatMap(([name, value]) => [h("dt", null, word(`fact.${name}`, name.replaceAll("_", " "))), h("dd", null, Array.isArray(value) ? value.map(shown).join(", ") : shown(value))]))
+                ? h("dl", { class: "pairs small" }, Object.entries(finding.facts).filter(([, value]) => value !== null && value !== "").flatMap(([name, value]) => [h("dt", null, word(`fact.${name}`, name.replaceAll("_", " "))), h("dd", null, factWords(name, value))]))
                 : null,
             ),
           ),
