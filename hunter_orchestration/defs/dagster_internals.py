@@ -4,6 +4,7 @@ Dagster may move or change them with any version: ``defs/test_dagster_internals.
 """
 
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
@@ -22,6 +23,7 @@ __all__ = [
     "ConfigurableClassData",
     "DagsterUserCodeUnreachableError",
     "Evaluations",
+    "InstanceRef",
     "LocalComputeLogManager",
     "SqlEventLogStorage",
     "SqliteEventLogStorage",

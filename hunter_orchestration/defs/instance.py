@@ -17,7 +17,8 @@ from typing import Any
 
 import dagster as dg
 import yaml
-from dagster._core.instance.ref import InstanceRef
+
+from hunter_orchestration.defs.dagster_internals import InstanceRef
 
 _SHIPPED = "Compare it with deploy/postgres/dagster.yaml; that of hunter up may be removed, it is made anew."
 _NEEDED = {

@@ -35,6 +35,7 @@ _LOG = internals.SqliteEventLogStorage
         (dg.DefaultRunLauncher._get_grpc_client_for_termination, ["self", "run_id"]),
         (DagsterGrpcClient.can_cancel_execution, ["self", "can_cancel_execution_request", "timeout"]),
         (internals.CheckRunHealthResult, ["status", "msg", "transient", "run_worker_id"]),
+        (internals.InstanceRef.from_dir, ["base_dir", "config_dir", "config_filename", "overrides"]),
         (internals.LocalComputeLogManager.delete_logs, ["self", "log_key", "prefix"]),
     ],
 )
