@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.migrate import upgrade
 from hunter_orchestration_tests.faults.page import FaultsPage
 from hunter_orchestration_tests.postgresql import fresh_database, running_server
+
+# How long an example takes is the machine's business, and the same examples are tried everywhere.
+settings.register_profile("hunter", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hunter")
 
 
 @pytest.fixture(autouse=True)

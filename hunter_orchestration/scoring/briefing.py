@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from hunter_orchestration.errors import PermanentError
+from hunter_orchestration.scoring import deadlines
 from hunter_orchestration.scoring.rules import rules_in_force
 from hunter_orchestration.scoring.situation import Situation, situation
 from hunter_orchestration.scoring.templates import (
@@ -59,7 +60,7 @@ def briefing(
     sources = sources_in_force(settings.briefing_file, settings.offers_file)
     lead = situation(facts, category, sources.templates, lang, now)
     return {
-        **_said(sources, lead, lang),
+        **_said(sources, lead, lang, now.date()),
         "lang": lang,
         "company": lead.values["company"],
         "domain": lead.values["domain"],
@@ -72,8 +73,12 @@ def briefing(
     }
 
 
-def _said(sources: Sources, lead: Situation, lang: Language) -> dict[str, Any]:
+def _said(sources: Sources, lead: Situation, lang: Language, today: date) -> dict[str, Any]:
     templates = sources.templates
+    step = _first(templates.next_step, lead)
+    by = lead.by
+    if by is None and step.every_days is not None and lead.since is not None:
+        by = deadlines.next_turn(lead.since.date(), step.every_days, today)
 
     def one(rows: Sequence[Line]) -> str:
         return _text(_first(rows, lead), lead, templates, lang)
@@ -97,7 +102,7 @@ def _said(sources: Sources, lead: Situation, lang: Language) -> dict[str, Any]:
         "offer": _offer(sources, lead, lang),
         "potential": _potential(templates, lead, lang),
         "urgency": one(templates.urgency),
-        "next_step": {"text": one(templates.next_step), "by": lead.by.isoformat() if lead.by else None},
+        "next_step": {"text": _text(step, lead, templates, lang), "by": by.isoformat() if by else None},
     }
 
 

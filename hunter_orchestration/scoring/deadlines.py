@@ -48,6 +48,12 @@ def workday_on_or_after(day: date) -> date:
     return day
 
 
+def next_turn(since: date, every: int, today: date) -> date:
+    """The next of the days that come around every so many days after a day, weekends put off to Monday."""
+    turns = max(1, -(-(today - since).days // every))
+    return workday_on_or_after(since + every * turns * _DAY)
+
+
 def workday_on_or_before(day: date) -> date:
     """The day, or the Friday before a weekend."""
     while day.weekday() >= _SATURDAY:

@@ -27,13 +27,15 @@ _LISTS = ("commercial_segments", "providers", "mail", "spf", "dkim", "dmarc")
 class Situation:
     """Answers by the names of ``Conditions`` (lists in the singular of what they ask), and the words for placeholders.
 
-    ``due`` is when the first call had to be made, ``by`` the day to act by: both may be empty.
+    ``since`` is when its category became what it is, ``due`` when the first call had to be made, ``by`` the day to act
+    by: each may be empty.
     """
 
     answers: Mapping[str, Any]
     changes: Mapping[str, tuple[str, str]]
     employees: int | None
     values: Mapping[str, str]
+    since: datetime | None
     due: datetime | None
     by: date | None
 
@@ -72,7 +74,8 @@ def situation(
     changes = _changes(facts.get("scan_changes") or (), now)
     deal = _deal(lead, lang)
     expires = _expires(lead, referrals, now)
-    due = _due(score, category)
+    since = score.get("changed_at") or score.get("scored_at")
+    due = _due(since, category)
     by = _by(due, expires, now)
     contact = _contact(facts.get("contacts") or ())
     hoster = _clean(mail["hoster"])
@@ -126,7 +129,7 @@ def situation(
         "due": deadlines.said_date(due.date(), lang) if due else "",
         "by": deadlines.said_date(by, lang) if by else "",
     }  # fmt: skip
-    return Situation(answers, changes, _employees(company.get("size") or lead.get("size")), values, due, by)
+    return Situation(answers, changes, _employees(company.get("size") or lead.get("size")), values, since, due, by)
 
 
 def _mail(scan: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -194,8 +197,7 @@ def _expires(lead: Mapping[str, Any], referrals: Sequence[Mapping[str, Any]], no
     return min(ahead) if ahead else None
 
 
-def _due(score: Mapping[str, Any], category: Category) -> datetime | None:
-    since = score.get("changed_at") or score.get("scored_at")
+def _due(since: datetime | None, category: Category) -> datetime | None:
     if category.act_within_hours is None or since is None:
         return None
     return deadlines.within(since, category.act_within_hours)

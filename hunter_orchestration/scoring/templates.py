@@ -133,6 +133,12 @@ def _placeholders(text: str) -> Iterable[str]:
         yield name
 
 
+class NextStep(Line):
+    """A next step. ``every_days`` dates it for a lead that has no day to act by: it comes around that often."""
+
+    every_days: Annotated[int, Field(ge=1, le=366)] | None = None
+
+
 class RiskRow(Conditions):
     """A risk level and when it holds."""
 
@@ -193,7 +199,7 @@ class Templates(_Strict):
     potential_floor: Words
     potential_ceiling: Words
     urgency: tuple[Line, ...]
-    next_step: tuple[Line, ...]
+    next_step: tuple[NextStep, ...]
 
     @model_validator(mode="after")
     def _complete(self) -> Templates:

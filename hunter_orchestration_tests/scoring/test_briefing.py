@@ -178,8 +178,25 @@ def test_a_referral_that_expires_on_a_sunday_is_for_the_friday_before() -> None:
     assert "29 Kasım 2026 Pazar" in told["urgency"]
 
 
-def test_nothing_is_due_for_a_renewal() -> None:
-    assert said(lead(provider="M365", **GUARDED))["next_step"]["by"] is None
+def test_a_renewal_is_asked_for_every_two_weeks_and_is_never_overdue() -> None:
+    renewal = lead(provider="M365", **GUARDED)
+    for now, by in ((24, "2026-12-08"), (24 + 14, "2026-12-08"), (24 + 15, "2026-12-22")):
+        told = said(renewal, now=datetime(2026, 11, 1, 9, tzinfo=UTC) + timedelta(days=now - 1))
+        assert told["next_step"]["by"] == by
+        assert told["urgency"] == "Not urgent: stay in touch until the renewal."
+
+
+def test_a_turn_on_a_weekend_is_put_off_to_monday() -> None:
+    saturday = datetime(2026, 11, 28, 9, tzinfo=UTC)
+    renewal = lead(provider="M365", **GUARDED)
+    renewal["score"]["changed_at"] = saturday
+    assert said(renewal, now=saturday)["next_step"]["by"] == "2026-12-14"
+
+
+def test_nothing_is_due_for_what_is_archived() -> None:
+    told = said(lead(provider="Local", mx_state="nxdomain", spf_state="none", dkim_found=False, dmarc_state="none"))
+    assert "Archive" in told["next_step"]["text"]
+    assert told["next_step"]["by"] is None
 
 
 def test_a_tenant_with_mail_elsewhere_is_told_both() -> None:
