@@ -28,6 +28,7 @@ from hunter_orchestration.partner_center.refusals import (
     MfaRequiredError,
     MissingRoleError,
     PagingError,
+    RefusedError,
     SignInExpiredError,
     WrongAudienceError,
 )
@@ -102,6 +103,7 @@ class PartnerCenterClient:
     def __init__(self, settings: Settings, tokens: TokenSource, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._origin = checked_origin(settings.partner_center_url, "HUNTER_PARTNER_CENTER_URL")
         self._page_size = settings.partner_center_page_size
+        self._quotes_dates = False
         self._tokens = tokens
         self._sleep = sleep
         self._session = requests.Session()
@@ -135,8 +137,8 @@ class PartnerCenterClient:
             PagingError: the next link leads elsewhere, or in circles without progress.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="partner-center-page") as ahead:
-            walk = _Walk(start, end, self._page_size)
-            pending = ahead.submit(self._list, self._origin + _COLLECTION, params=walk.query())
+            walk = _Walk(start, end, self._page_size, quoted=self._quotes_dates)
+            pending = ahead.submit(self._begin, walk)
             try:
                 while True:
                     body, headers = pending.result()
@@ -150,6 +152,23 @@ class PartnerCenterClient:
                         return
             finally:
                 pending.cancel()
+
+    def _begin(self, walk: _Walk) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """The first page. Whether times stand bare or quoted in a filter the sources leave open (contract section 2):
+        OData wants them bare, and what the service refuses so is asked once in quotes."""
+        url = self._origin + _COLLECTION
+        try:
+            return self._list(url, params=walk.query())
+        except RefusedError as error:
+            if error.status != 400 or walk.quoted or "$filter" not in walk.query():
+                raise
+            walk.quoted = True
+            try:
+                first = self._list(url, params=walk.query())
+            except RefusedError:
+                raise error from None
+            self._quotes_dates = True
+            return first
 
     def _next(self, walk: _Walk, body: Mapping[str, Any]) -> tuple[str, dict[str, str] | None] | None:
         link = body.get("@odata.nextLink")
@@ -276,8 +295,9 @@ def _wait(state: tenacity.RetryCallState) -> float:
 class _Walk:
     """Where a list stands: what was asked, how far it came, which links were followed."""
 
-    def __init__(self, start: datetime | None, end: datetime | None, page_size: int) -> None:
+    def __init__(self, start: datetime | None, end: datetime | None, page_size: int, *, quoted: bool) -> None:
         self._since, self._end = start, end
+        self.quoted = quoted
         self._top: int | None = page_size
         self._links: set[int] = set()
         self._restarts = 0
@@ -288,15 +308,18 @@ class _Walk:
     def query(self) -> dict[str, str]:
         conditions = []
         if self._since is not None:
-            conditions.append(f"updatedDateTime ge {format_stamp(self._since)}")
+            conditions.append(f"updatedDateTime ge {self._literal(self._since)}")
         if self._end is not None:
-            conditions.append(f"updatedDateTime lt {format_stamp(self._end)}")
+            conditions.append(f"updatedDateTime lt {self._literal(self._end)}")
         query = {"$orderby": "updatedDateTime asc"}
         if conditions:
             query["$filter"] = " and ".join(conditions)
         if self._top is not None:
             query["$top"] = str(self._top)
         return query
+
+    def _literal(self, moment: datetime) -> str:
+        return f"'{format_stamp(moment)}'" if self.quoted else format_stamp(moment)
 
     def saw(self, rows: Sequence[Any]) -> None:
         self.pages += 1

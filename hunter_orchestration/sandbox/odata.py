@@ -77,21 +77,25 @@ class _Node:
     """Whether the bounds say all that the test says, so that the test need not run."""
 
 
-def parse_filter(text: str) -> Filter:
+def parse_filter(text: str, dates: str = "both") -> Filter:
     """Parse a ``$filter``.
+
+    Args:
+        dates: which form of a date-time is taken: bare, quoted or both.
 
     Raises:
         QueryError: not in the grammar.
     """
-    parser = _Parser(text)
+    parser = _Parser(text, dates)
     node = parser.either()
     parser.end()
     return Filter(None if node.exact else node.test, node.updated_from, node.updated_to, node.engagement)
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, dates: str = "both") -> None:
         self.text = text
+        self.dates = {"bare": ("stamp",), "quoted": ("string",)}.get(dates, ("stamp", "string"))
         self.tokens: list[tuple[str, str]] = []
         self.place = 0
         at = 0
@@ -197,7 +201,7 @@ class _Parser:
         kind, text = self.next()
         if path in _STAMP_FIELDS and text != "null":
             # Unquoted is OData's rule; quoted is what docs that type it as a string suggest (section 2).
-            ticks = parse_stamp(text.strip("'")) if kind in ("stamp", "string") else None
+            ticks = parse_stamp(text.strip("'")) if kind in self.dates else None
             if ticks is None:
                 raise QueryError(f"'{text}' is not a date-time.")
             return ticks

@@ -5,7 +5,8 @@ Settings of the service ``partner_center`` (change them through the control port
     count: page, total, one or absent; paging: keyset or offset (rows that move shift the pages);
     marketplace: whether marketplace leads are listed; app_only: whether app-only tokens are let in;
     mfa: whether sign-ins without MFA get 401 900421; empty: whether every list is suddenly empty;
-    wrong_audience: refuse every token as meant for another API; create_status: 200 or 201.
+    wrong_audience: refuse every token as meant for another API; create_status: 200 or 201;
+    date_literals: bare, quoted or both: the form in which filters have to give times.
 Fault kinds of its own, on list requests: loop (nextLink leads to the same page), repeat_page (the page before again),
     duplicate_row (the last row of the page before comes first again), empty_page (no rows, but a nextLink),
     move_rows (rows change between this page and the next; params: count), inject (params: rows, added to the page raw).
@@ -65,6 +66,7 @@ class PartnerCenter:
             next_link="good",
             count="page",
             paging="keyset",
+            date_literals="both",
             marketplace=True,
             app_only=False,
             mfa=False,
@@ -198,7 +200,8 @@ class PartnerCenter:
                 "t": _top(query.get("$top")),
             }
         try:
-            chosen = parse_filter(state["f"]) if state["f"] is not None else Filter(None)
+            literals = self.settings["date_literals"]
+            chosen = parse_filter(state["f"], literals) if state["f"] is not None else Filter(None)
             field, descending = parse_order(state["o"]) if state["o"] is not None else ("createdDateTime", True)
             names = parse_select(state["s"]) if state["s"] is not None else None
         except QueryError as error:

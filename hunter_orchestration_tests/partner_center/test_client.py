@@ -124,6 +124,43 @@ def test_a_token_never_leaves_over_plain_http(service: Service, url: str) -> Non
         PartnerCenterClient(settings_for(service).model_copy(update={"partner_center_url": url}), Bearer())
 
 
+@pytest.mark.parametrize("wants", ["bare", "quoted"])
+def test_times_in_filters_are_written_as_the_service_takes_them(
+    service: Service, client: PartnerCenterClient, wants: str
+) -> None:
+    service.put(*(referral(number) for number in range(60)))
+
+    def strict(request: Request) -> tuple[int, dict[str, str], bytes] | None:
+        condition = request.query.get("$filter", "")
+        if not condition or ("'" in condition) is (wants == "quoted"):
+            # The stand-in itself reads times bare.
+            request.query = request.query | ({"$filter": condition.replace("'", "")} if condition else {})
+            return None
+        return 400, {}, b'{"error":{"code":"invalidRequest","message":"Syntax error in $filter."}}'
+
+    service.faults.append(strict)
+    start, end = EPOCH + timedelta(seconds=10), EPOCH + timedelta(seconds=50)
+    for asked in (1 + (wants == "quoted"), 1):
+        before = len(service.requests)
+        rows = [row["id"] for page in client.list_referrals(start, end) for row in page.rows]
+        assert len(set(rows)) == 40
+        assert len([r for r in service.requests[before:] if "$filter" in r.query]) == asked
+
+
+def test_a_filter_that_is_refused_in_either_form_is_told_as_refused(
+    service: Service, client: PartnerCenterClient
+) -> None:
+    service.faults.append(
+        lambda _request: (400, {}, b'{"error":{"code":"invalidRequest","message":"Not this property."}}')
+    )
+    with pytest.raises(RefusedError, match="Not this property"):
+        list(client.list_referrals(EPOCH))
+    assert len(service.requests) == 2
+    with pytest.raises(RefusedError):
+        list(client.list_referrals())
+    assert len(service.requests) == 3
+
+
 def test_a_netrc_entry_does_not_replace_the_token(
     service: Service, client: PartnerCenterClient, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

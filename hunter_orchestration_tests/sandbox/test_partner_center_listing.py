@@ -84,6 +84,15 @@ def test_filters_select_what_they_say(caller: Caller, text: str, holds: object) 
     assert found
 
 
+@pytest.mark.parametrize(("literals", "answers"), [("both", [200, 200]), ("bare", [200, 400]), ("quoted", [400, 200])])
+def test_times_are_taken_bare_or_quoted_as_the_setting_says(
+    box: RunningSandbox, caller: Caller, literals: str, answers: list[int]
+) -> None:
+    box.configure("partner_center", date_literals=literals)
+    forms = ["updatedDateTime ge 2025-01-01T00:00:00Z", "updatedDateTime ge '2025-01-01T00:00:00Z'"]
+    assert [caller.get(filter=form, top="1").status_code for form in forms] == answers
+
+
 def test_an_engagement_is_found_by_its_id_quoted_or_not(box: RunningSandbox, caller: Caller) -> None:
     pair = next(fact for fact in box.referrals() if fact["kind"] == "microsoft_side")
     for literal in (f"'{pair['engagementId']}'", pair["engagementId"]):
