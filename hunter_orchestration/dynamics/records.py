@@ -15,6 +15,7 @@ from hunter_orchestration.dynamics.mapping import Mapping as FieldMappings
 from hunter_orchestration.dynamics.mapping import Stage
 from hunter_orchestration.scoring.templates import Language
 from hunter_orchestration.store import Connection, crm
+from hunter_orchestration.store.lead_details import refuses_contact
 from hunter_orchestration.store.leads import first_source
 
 _MICROSOFT = "msft"
@@ -219,12 +220,6 @@ def _person(prefix: str, person: Mapping[str, Any] | None) -> dict[str, Any]:
         f"{prefix}.title": person["title"],
         f"{prefix}.refuses_contact": refuses_contact(person) or None,
     }
-
-
-def refuses_contact(person: Mapping[str, Any]) -> bool:
-    """Whether the customer said no to being contacted. A plain no alone counts: consent to be contacted is no consent
-    to every kind of mail, and silence is neither."""
-    return (person["consent"] or {}).get("contact") is False
 
 
 def _referral_facts(deal: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hunter_orchestration.scanning.findings import inputs_of
 from hunter_orchestration.scoring import deadlines
 from hunter_orchestration.scoring.rules import Category
 from hunter_orchestration.scoring.templates import ChangeKind, Conditions, Language, Templates
+from hunter_orchestration.store.lead_details import refuses_contact
 
 _RECENT = timedelta(days=60)
 _EXPIRING = timedelta(days=7)
@@ -75,9 +76,12 @@ def situation(
     deal = _deal(lead, lang)
     expires = _expires(lead, referrals, now)
     since = score.get("changed_at") or score.get("scored_at")
-    due = _due(since, category)
+    people: Sequence[Mapping[str, Any]] = facts.get("contacts") or ()
+    willing = [person for person in people if not refuses_contact(person)]
+    refused = bool(people) and not willing
+    due = None if refused else _due(since, category)
     by = _by(due, expires, now)
-    contact = _contact(facts.get("contacts") or ())
+    contact = _contact(willing)
     hoster = _clean(mail["hoster"])
     answers = {
         "commercial_segments": score.get("commercial_segment"),
@@ -102,6 +106,7 @@ def situation(
         "expiring": expires is not None and expires - now <= _EXPIRING,
         "deal": deal is not None,
         "contact": contact is not None,
+        "refuses_contact": refused,
         "overdue": due is not None and due < now,
         "dated": by is not None,
     }

@@ -91,6 +91,7 @@ class Conditions(_Strict):
     expiring: bool | None = None
     deal: bool | None = None
     contact: bool | None = None
+    refuses_contact: bool | None = None
     overdue: bool | None = None
     dated: bool | None = None
 

@@ -42,6 +42,12 @@ def people(connection: Connection, domain: str, limit: int = 200) -> Sequence[Ro
     return connection.execute(query).mappings().all()
 
 
+def refuses_contact(person: Mapping[Any, Any]) -> bool:
+    """Whether the customer said no to being contacted. A plain no alone counts: consent to be contacted is no consent
+    to every kind of mail, and silence is neither."""
+    return (person.get("consent") or {}).get("contact") is False
+
+
 def score(connection: Connection, domain: str) -> RowMapping | None:
     """Its current score."""
     return connection.execute(select(scores).where(scores.c.domain == domain)).mappings().first()

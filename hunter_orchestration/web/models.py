@@ -157,6 +157,7 @@ class Contact(Answered):
     title: str | None
     locale: str | None
     source: str
+    refuses_contact: bool = Field(description="The customer said no to being contacted.")
 
 
 class Score(Answered):

@@ -193,6 +193,23 @@ def test_a_turn_on_a_weekend_is_put_off_to_monday() -> None:
     assert said(renewal, now=saturday)["next_step"]["by"] == "2026-12-14"
 
 
+@pytest.mark.parametrize("lang", ["tr", "en"])
+def test_who_did_not_agree_to_be_contacted_is_not_called(lang: str) -> None:
+    facts = lead()
+    refusing = {"first_name": "Deniz", "last_name": "Uçar", "consent": {"contact": False}}
+    facts["contacts"] = [refusing]
+    told = said(facts, lang)
+    assert ("Do not call" if lang == "en" else "Aramayın") in told["opening"]
+    assert ("turns to you" if lang == "en" else "bekleyin") in told["next_step"]["text"]
+    assert told["next_step"]["by"] == "2026-12-24"
+    assert not [text for text in texts(told) if "Deniz" in text or "48" in text]
+    facts["contacts"] = [refusing, {"first_name": "Ece", "last_name": "Su", "consent": None}]
+    told = said(facts, lang)
+    assert "Ece Su" in told["script"][0]
+    assert told["next_step"]["by"] == "2026-11-26"
+    assert "Deniz" not in " ".join(texts(told))
+
+
 def test_nothing_is_due_for_what_is_archived() -> None:
     told = said(lead(provider="Local", mx_state="nxdomain", spf_state="none", dkim_found=False, dmarc_state="none"))
     assert "Archive" in told["next_step"]["text"]

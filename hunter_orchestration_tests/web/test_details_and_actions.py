@@ -43,6 +43,7 @@ def test_a_lead_is_told_whole(client_for: ClientFactory, furnished: Store) -> No
     assert answer["lead"]["deal_value"] == 38000.5
     assert answer["company"]["sources"]["import"]["first"] == "2026-11-01T00:00:00Z"
     assert answer["contacts"][0]["email"] == "ayse@egeinsaat.example"
+    assert answer["contacts"][0]["refuses_contact"] is False
     assert answer["score"]["breakdown"][0]["points"] == 50
     assert answer["referrals"][0]["history"][0]["status"] == "New"
     assert answer["referrals"][0]["contact"]["name"] == "Ayşe Yılmaz"

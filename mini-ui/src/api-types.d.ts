@@ -1560,6 +1560,11 @@ export interface components {
             locale: string | null;
             /** Source */
             source: string;
+            /**
+             * Refuses Contact
+             * @description The customer said no to being contacted.
+             */
+            refuses_contact: boolean;
         };
         /**
          * CrmAttempt

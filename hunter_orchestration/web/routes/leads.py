@@ -201,7 +201,10 @@ def detail(hunter: Context, connection: Connection, text: str) -> models.LeadDet
             for one in companies.merges_into(connection, domain)
         ],
         company=None if company is None else models.Company.model_validate(dict(company)),
-        contacts=[models.Contact.model_validate(dict(one)) for one in lead_details.people(connection, domain)],
+        contacts=[
+            models.Contact(**one, refuses_contact=lead_details.refuses_contact(one))
+            for one in lead_details.people(connection, domain)
+        ],
         score=None if score is None else shapes.score(score, lead_details.scan(connection, domain), hunter.settings),
         scan=shapes.scan(connection, domain),
         scan_changes=[models.ScanChange.model_validate(dict(one)) for one in lead_details.changes(connection, domain)],

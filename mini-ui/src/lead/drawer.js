@@ -265,6 +265,7 @@ function whoSection(detail, after) {
       "li",
       { class: "item" },
       h("p", null, h("span", { class: "strong" }, name || one.email), one.title ? h("span", { class: "muted" }, ` · ${one.title}`) : null),
+      one.refuses_contact ? h("p", { class: "warn small" }, t("contacts.refuses")) : null,
       h(
         "p",
         { class: "small address" },

@@ -102,6 +102,7 @@ export const en = {
   "conflict.use": "Use this one",
   "conflict.what": { one: "{n} record in Dynamics could be this {table}.", other: "{n} records in Dynamics could be this {table}." },
   "contacts.none": "No contact is known yet.",
+  "contacts.refuses": "Did not agree to be contacted: do not call or write.",
   copied: "Copied",
   "copy.domain": "Copy the domain",
   "copy.email": "Copy the address",

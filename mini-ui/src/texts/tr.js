@@ -102,6 +102,7 @@ export const tr = {
   "conflict.use": "Bunu kullan",
   "conflict.what": { one: "Dynamics'te {n} kayıt buna uyuyor ({table}).", other: "Dynamics'te {n} kayıt buna uyuyor ({table})." },
   "contacts.none": "Henüz bilinen bir kişi yok.",
+  "contacts.refuses": "İletişime geçilmesini kabul etmedi: aramayın, yazmayın.",
   copied: "Kopyalandı",
   "copy.domain": "Alan adını kopyala",
   "copy.email": "Adresi kopyala",
