@@ -199,8 +199,14 @@ class Installation:
     def run_workers(self) -> list[psutil.Process]:
         """The processes that execute runs."""
         code = self.process("code")
-        children = code.children(recursive=True) if code is not None else []
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        workers = []
+        # Any of them may end while it is looked at.
+        with contextlib.suppress(psutil.Error):
+            for child in code.children(recursive=True) if code is not None else []:
+                with contextlib.suppress(psutil.Error):
+                    if "spawn_main" in " ".join(child.cmdline()):
+                        workers.append(child)
+        return workers
 
     def kill(self, kind: str) -> int:
         """kill -9 of one process; tells its id."""

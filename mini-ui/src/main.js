@@ -10,7 +10,7 @@ import { nothing } from "./parts/list.js";
 import "./screens/head.js";
 import { head } from "./screens/head.js";
 import "./screens/leads.js";
-import { followStatus, refreshStatus } from "./status.js";
+import { followStatus, refreshStatus, statuses } from "./status.js";
 import { startToasts, toast } from "./toasts.js";
 import { runState, stage } from "./words.js";
 
@@ -116,6 +116,8 @@ function tellHappenings() {
 startToasts(/** @type {HTMLElement} */ (document.getElementById("toasts")));
 startRouting();
 startKeys();
+// What was drawn before it was known who is here offers too much, or too little.
+statuses.addEventListener("rights", redraw);
 followStatus();
 tellHappenings();
 connection.addEventListener("signed-out", tellSignedOut);
@@ -128,8 +130,4 @@ skip.addEventListener("click", (event) => {
   main.focus();
 });
 void show();
-void refreshStatus().then((now) => {
-  // Drawn before it was known who is asking: drawn again only where that person may do less than assumed.
-  if (now && !(now.user.can.act && now.user.can.export && now.partner_center.write_back)) redraw();
-  listen(now?.last_event_id);
-});
+void refreshStatus().then((now) => listen(now?.last_event_id));

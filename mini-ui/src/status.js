@@ -8,7 +8,11 @@ const EVERY_MS = 60000;
 
 /** @type {Status | null} */
 let current = null;
-/** Tells `status` when it was read anew. */
+/** What this person may do; all of it is assumed while it is not known yet.
+ * @param {Status} of */
+const rights = ({ user: { can }, partner_center: { write_back } }) => [can.act, can.export, can.admin, write_back].join(" ");
+
+/** Tells `status` when it was read anew, and `rights` when this person may do something else than before. */
 export const statuses = new EventTarget();
 export const status = () => current;
 
@@ -20,7 +24,11 @@ export const may = (what) => current?.user.can[what] ?? true;
 
 export async function refreshStatus() {
   try {
-    current = await get("/status");
+    /** @type {Status} */
+    const read = await get("/status");
+    const before = current ? rights(current) : "true true true true";
+    current = read;
+    if (rights(read) !== before) statuses.dispatchEvent(new Event("rights"));
     statuses.dispatchEvent(new Event("status"));
   } catch (error) {
     // The page says "reconnecting" by itself; a status that is a minute old is better than none.
