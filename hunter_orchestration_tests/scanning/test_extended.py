@@ -12,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-import requests
 import whoisit
 from sqlalchemy import select, update
 
@@ -196,18 +195,35 @@ def test_a_server_that_drips_floods_or_hangs_up_is_unknown_in_words(
 
 
 def test_a_list_of_rdap_servers_that_can_not_be_fetched_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    tried: list[int] = []
 
-    def unreachable() -> None:
-        asked.append(1)
-        raise requests.ConnectionError("no way there")
+    def hang_up(listener: socket.socket) -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if connection.recv(4096) == b"stop":
+                    return
+                tried.append(1)
 
-    monkeypatch.setattr(whoisit, "is_bootstrapped", lambda: False)
-    monkeypatch.setattr(whoisit, "bootstrap", unreachable)
-    monkeypatch.setattr(lookup_services, "_bootstrap", lookup_services._Bootstrap())
-    found = [lookup_services.registration("", f"{name}.com") for name in "abc"]
+    # A proxy that lets nobody through stands for a network without a way to IANA.
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        thread = threading.Thread(target=hang_up, args=(proxy,))
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        for name in ("https_proxy", "NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(lookup_services, "_bootstrap", lookup_services._Bootstrap())
+        whoisit.clear_bootstrapping()
+        try:
+            found = [lookup_services.registration("", "a.com")]
+            first = len(tried)
+            found += [lookup_services.registration("", f"{name}.com") for name in "bc"]
+        finally:
+            with socket.create_connection(proxy.getsockname()) as end:
+                end.sendall(b"stop")
+            thread.join()
     assert {item["facts"]["reason"] for item in found} == {"IANA's list of RDAP servers can't be fetched"}
-    assert len(asked) == 1
+    assert 0 < first == len(tried)
 
 
 def test_turkish_registrations_are_unknown_without_a_server_of_our_own() -> None:
