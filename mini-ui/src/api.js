@@ -7,6 +7,7 @@ const BASE = "/api/v1";
 const PATIENCE_MS = 20000;
 const RETRY_AFTER_MS = [400, 1500];
 const REMEMBERED = 60;
+const ALONE_MS = 2000;
 
 /** Tells `signed-out` when the session ended, `signed-in` when there is one again, and `reach` with `{detail: boolean}` when the server went or came. */
 export const connection = new EventTarget();
@@ -85,6 +86,30 @@ async function problemOf(response) {
   });
 }
 
+/** @type {Set<Promise<Response>>} */
+const underWay = new Set();
+/** What new requests wait for; nothing, mostly.
+ * @type {Promise<void> | null} */
+let held = null;
+
+/**
+ * Do what must not cross other requests, as ending the session: those under way end first, and new ones wait until it
+ * has failed. When it succeeded the page is about to be left, and they are never sent.
+ * @param {() => Promise<boolean>} deed
+ */
+export async function alone(deed) {
+  /** @type {() => void} */
+  let free = () => undefined;
+  held = new Promise((resolve) => (free = resolve));
+  await Promise.race([Promise.allSettled(underWay), wait(ALONE_MS, undefined)]);
+  const done = await deed();
+  if (!done) {
+    held = null;
+    free();
+  }
+  return done;
+}
+
 /** @param {boolean} there */
 const reached = (there) => connection.dispatchEvent(new CustomEvent("reach", { detail: there }));
 
@@ -94,17 +119,20 @@ const reached = (there) => connection.dispatchEvent(new CustomEvent("reach", { d
  * @param {AbortSignal} [signal]
  */
 async function send(address, options, signal) {
+  if (held) await held;
   const patience = AbortSignal.timeout(PATIENCE_MS);
   // What an unattended page asks by itself does not keep its session alive.
   /** @type {Record<string, string>} */
   const idle = Date.now() - touched > IDLE_MS ? { "X-Hunter-Idle": "1" } : {};
   try {
-    const response = await fetch(address, {
+    const asked = fetch(address, {
       ...options,
       headers: { .../** @type {Record<string, string>} */ (options.headers), ...idle },
       signal: signal ? AbortSignal.any([signal, patience]) : patience,
       credentials: "same-origin",
     });
+    underWay.add(asked);
+    const response = await asked.finally(() => underWay.delete(asked));
     reached(true);
     // Signed in again in another tab: this one goes on.
     if (signedOut && response.ok) {

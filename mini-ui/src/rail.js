@@ -1,4 +1,5 @@
 // The rail: five rooms with their counts; at its foot the mode, the next sync, language, theme, news and keys.
+import { alone } from "./api.js";
 import { Part, h, icon } from "./dom.js";
 import { dateTime, number } from "./format.js";
 import { language, languages, speak, t, word } from "./i18n.js";
@@ -96,9 +97,12 @@ function footLinks() {
 }
 
 async function signOut() {
-  const answer = await fetch("/auth/logout", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" }).catch(() => null);
+  const left = await alone(async () => {
+    const answer = await fetch("/auth/logout", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" }).catch(() => null);
+    return answer?.ok === true;
+  });
   // Not to sign-in: with a Microsoft session in this browser that would sign in again without a question.
-  if (answer?.ok) location.assign("/auth/signed-out");
+  if (left) location.assign("/auth/signed-out");
   else toast(t("sign_out.failed"), { tone: "bad" });
 }
 
