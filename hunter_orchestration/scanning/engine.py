@@ -88,11 +88,6 @@ class Engine:
         """Names looked up, beyond what the cache knew, aliases followed among them."""
         return self._asked + self._lookups.followed
 
-    @property
-    def packets(self) -> int:
-        """Datagrams and TCP queries sent, repetitions among them."""
-        return self._lookups.sent
-
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def run(self, tasks: Iterable[tuple[Any, Task[Any]]]) -> Iterator[Finished]:
