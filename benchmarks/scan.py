@@ -262,7 +262,8 @@ def main() -> None:
     for _ in range(options.rounds):
         with Engine([address]) as engine:
             wall, cpu, findings, gathered = scan_round(engine, domains, sample)
-            packets, lost = engine.packets, sum(resolver.lost for resolver in engine.resolvers)
+            packets = sum(resolver.sent for resolver in engine.resolvers)
+            lost = sum(resolver.lost for resolver in engine.resolvers)
         ours.append(len(domains) / wall)
         cpus.append(cpu / len(domains) * 1000)
         rates.append(sum(item["lookups"] for item in findings) / wall)
