@@ -33,10 +33,13 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+}
+_OF_DOCUMENTS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+"""Browsers read these of pages alone; on some fifty modules they would only add to what a first visit transfers."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIMPLE_TYPES = ("text/plain", "application/x-www-form-urlencoded")
 
@@ -145,7 +148,8 @@ class Guard:
             raise ProblemError(415, "wrong_content_type", "The body must be JSON, or a file as multipart/form-data.")
 
     def _add_headers(self, scope: Scope, headers: MutableHeaders, request_id: str) -> None:
-        for name, value in _HEADERS.items():
+        is_document = headers.get("content-type", "").startswith("text/html")
+        for name, value in (_HEADERS | _OF_DOCUMENTS if is_document else _HEADERS).items():
             headers.setdefault(name, value)
         headers["X-Request-Id"] = request_id
         if self.https:

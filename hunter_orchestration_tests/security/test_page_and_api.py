@@ -61,6 +61,9 @@ def test_every_answer_carries_the_security_headers(client: TestClient, path: str
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
     assert headers["x-request-id"]
+    is_document = headers["content-type"].startswith("text/html")
+    for name, value in (("cross-origin-opener-policy", "same-origin"), ("permissions-policy", "camera=()")):
+        assert headers.get(name, "").startswith(value) == is_document, name
     if path.startswith("/api/v1"):
         assert headers["cache-control"] == "no-store"
 
