@@ -274,3 +274,16 @@ def test_on_a_phone_the_first_leads_are_in_view(site: str, page_for: PageFactory
     last.focus()
     expect(last).to_be_in_viewport(ratio=0.9)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_more_downloads_than_the_server_gives_out_in_a_minute_are_told_in_words(site: str, page: Page) -> None:
+    page.goto(f"{site}/leads")
+    settled(page)
+    for _ in range(6):
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Export", exact=True).click()
+            page.get_by_role("link", name="CSV, columns on screen").click()
+        assert download.value.failure() is None
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("link", name="CSV, columns on screen").click()
+    expect(page.get_by_text("That was a lot at once. Wait a moment, then try again.").first).to_be_visible()

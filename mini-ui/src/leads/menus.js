@@ -63,6 +63,11 @@ export function columnsMenu(room, changed) {
   ];
 }
 
+/** As many as the server gives out in a minute. */
+const DOWNLOADS_A_MINUTE = 6;
+/** @type {number[]} */
+let downloads = [];
+
 /**
  * Starts a download. A browser says little about one that fails, so what would fail is found out before.
  * @param {string} href
@@ -75,6 +80,12 @@ async function save(href, total) {
     toast(plain(error), { tone: "bad" });
     return;
   }
+  downloads = downloads.filter((at) => at > Date.now() - 60000);
+  if (downloads.length >= DOWNLOADS_A_MINUTE) {
+    toast(`${t("problem.too_many_requests")} ${t("problem.too_many_requests.fix")}`, { tone: "bad" });
+    return;
+  }
+  downloads.push(Date.now());
   const link = h("a", { href, download: "", hidden: true });
   document.body.append(link);
   link.click();
