@@ -22,9 +22,6 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -182,21 +179,8 @@ def misses(item: dict[str, Any], truth: dict[str, Any], dead: bool) -> list[str]
     return wrong
 
 
-def chunk(url: str, address: str, domains: list[str]) -> int:
-    """What a process of the spread scan does; returns the domains scanned."""
-    from hunter_orchestration.scanning import stage
-    from hunter_orchestration.settings import load_settings
-    from hunter_orchestration.store import Store
-
-    store = Store(url)
-    done = stage.scan_chunk(store, load_settings(dns_servers=[address]), domains) if domains else None
-    store.close()
-    return done.counts["scanned"] if done is not None else 0
-
-
-def stage_rate(domains: list[str], address: str, processes: int = 1) -> float:
-    """Domains a second of the whole stage into a new SQLite store; in several processes as the spread scan has them,
-    each with a share, their start not counted."""
+def stage_rate(domains: list[str], address: str, processes: int) -> float:
+    """Domains a second of the whole stage into a new SQLite store, the start of its processes included."""
     from hunter_orchestration.scanning import stage
     from hunter_orchestration.settings import load_settings
     from hunter_orchestration.store import Store, leads
@@ -213,21 +197,11 @@ def stage_rate(domains: list[str], address: str, processes: int = 1) -> float:
         with store.write() as connection:
             connection.execute(companies.insert(), rows)
             leads.refresh(connection, domains)
-        if processes == 1:
-            result = stage.run(store, load_settings(dns_servers=[address]))
-            store.close()
-            return float(result.facts["domains_per_second"])
-        url = store.url.render_as_string(False)
-        with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-            run = partial(chunk, url, address)
-            list(pool.map(run, [[]] * processes, chunksize=1))
-            started = time.perf_counter()
-            scanned = sum(pool.map(run, [domains[share::processes] for share in range(processes)], chunksize=1))
-            wall = time.perf_counter() - started
+        result = stage.run(store, load_settings(dns_servers=[address], scan_processes=processes))
         store.close()
-    if scanned != len(domains):
-        raise SystemExit(f"{scanned} of {len(domains)} domains were scanned")
-    return scanned / wall
+    if result.counts["scanned"] != len(domains):
+        raise SystemExit(f"{result.counts['scanned']} of {len(domains)} domains were scanned")
+    return float(result.facts["domains_per_second"])
 
 
 def main() -> None:
@@ -238,7 +212,7 @@ def main() -> None:
     parser.add_argument("--peer-domains", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stage", action="store_true", help="also measure the whole stage, storage included")
-    parser.add_argument("--processes", type=int, default=1, help="with --stage: also spread over so many processes")
+    parser.add_argument("--processes", type=int, default=1, help="with --stage: also by so many processes")
     parser.add_argument("--peers-python", help="a Python interpreter that has checkdmarc and pycares")
     parser.add_argument("--dead", help="pattern of domains that never answer behind this resolver")
     options = parser.parse_args()
@@ -270,7 +244,7 @@ def main() -> None:
         # Before the stage, whose SQLite maps its file.
         rss = rss or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         if options.stage:
-            whole.append(stage_rate(domains, options.resolver))
+            whole.append(stage_rate(domains, options.resolver, 1))
             if options.processes > 1:
                 spread.append(stage_rate(domains, options.resolver, options.processes))
         if options.peer_domains:

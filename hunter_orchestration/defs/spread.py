@@ -1,4 +1,4 @@
-"""Scans of one run spread over processes: the cores of one machine, or workers where one resolver does not bear it all.
+"""Scans of one run spread over steps, for several machines; the cores of one are used by the stage itself.
 
 A step cuts what is due into chunks, each chunk is a step of its own on whichever worker is free, a last one adds up.
 A chunk only takes companies that are still due, so one that is done twice, after a worker died, changes nothing.
@@ -26,7 +26,7 @@ class SpreadConfig(dg.Config):
 
 @dg.op(out=dg.DynamicOut(list[str]), description="Cuts the companies that are due into chunks.")
 def due_chunks(context: dg.OpExecutionContext, engine: Engine, config: SpreadConfig) -> Iterator[Any]:
-    from hunter_orchestration.scanning.stage import due_domains
+    from hunter_orchestration.scanning.picking import due_domains
 
     due = due_domains(engine.store)
     context.log.info(f"{len(due)} companies are due")
@@ -60,7 +60,7 @@ def build_spread_job(executor: dg.ExecutorDefinition) -> dg.JobDefinition:
         name=SPREAD,
         executor_def=executor,
         resource_defs={"engine": Engine()},
-        description="Scans what is due, in chunks that several processes share; worth it from some 100,000 domains on.",
+        description="Scans what is due, in chunks that several workers share; worth it from some 100,000 domains on.",
         tags={"hunter/job": SPREAD},
     )
     def spread() -> None:

@@ -142,7 +142,7 @@ class Lookups:
         except OSError:
             # A port unreachable of an earlier datagram surfaces here: the resolver is not there.
             timeout = 0.02 * lookup.tries
-        lookup.timer = self._timers.add(now + timeout, self._waited, lookup)
+        lookup.timer = self._timers.add(now + timeout, self._timed_out, lookup)
 
     def _receive(self, fd: int) -> None:
         sock, resolver = self._sockets.of[fd]
@@ -174,6 +174,7 @@ class Lookups:
             # Nearly all of them: sent once, answered at once. The rest of this class is for the others.
             resolver.on_answer(now, now - lookup.sent_at)
             del self._pending[key]
+            self._timers.cancel(lookup.timer)
             resolver.in_flight -= 1
             answer.resolver = resolver.label
             lookup.done = lookup.task.heard = True
@@ -251,22 +252,18 @@ class Lookups:
 
     # -- time ----------------------------------------------------------------------------------------------------
 
-    def _again(self, lookup: Lookup, _number: int, _now: float) -> None:
+    def _again(self, lookup: Lookup, _now: float) -> None:
         if not lookup.done:
             self.queue(lookup)
-
-    def _waited(self, lookup: Lookup, number: int, now: float) -> None:
-        if not lookup.done and lookup.timer == number:
-            self._timed_out(lookup, now)
 
     def _timed_out(self, lookup: Lookup, now: float) -> None:
         resolver = lookup.flying
         if resolver is None:
             return
-        lookup.timer = 0
+        self._timers.cancel(lookup.timer)
         resolver.on_loss(now, lookup.task.heard)
         if resolver.suspect(now):
-            self._probe(resolver, 0, now)
+            self._probe(resolver, now)
         # Under a limiter silence may be our own doing.
         heard = lookup.task.heard
         most = resolver.tries(lookup.most, _LIMITED_TRIES if heard else _LIMITED_FIRST_TRIES, heard)
@@ -282,7 +279,7 @@ class Lookups:
                 self.parked += 1
         self.queue(lookup, first=True)
 
-    def _probe(self, resolver: Resolver, _number: int, now: float) -> None:
+    def _probe(self, resolver: Resolver, now: float) -> None:
         """Ask a silent resolver for the root's name servers, which every one of them can tell."""
         resolver.probing = True
         lookup = Lookup(".", Question(".", NS, tries=2), Running(None, _nobody(), now), 0)
@@ -301,7 +298,7 @@ class Lookups:
         for key in lookup.ids:
             self._pending.pop(key, None)
         lookup.ids.clear()
-        lookup.timer = 0
+        self._timers.cancel(lookup.timer)
         if lookup.flying is not None:
             lookup.flying.in_flight -= 1
             lookup.flying = None

@@ -91,7 +91,7 @@ class Sockets:
         self._in_use[resolver].append(fd)
         self._poll.register(fd, selectors.EVENT_READ, self._readable)
 
-    def _retire(self, fd: int, _number: int, _now: float) -> None:
+    def _retire(self, fd: int, _now: float) -> None:
         sock, _ = self.of.pop(fd)
         del self._sent[fd]
         self._poll.unregister(fd)

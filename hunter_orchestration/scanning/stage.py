@@ -3,14 +3,15 @@
 One stream: due companies are drawn page by page while the engine works, and results are committed as they come, by the
 thousand, or every few seconds where the network is slower, so that a slow domain holds up nobody. Each commit appends
 the scans, moves ``is_current``, sets the next due time against the stamp that was read, marks scoring and refreshes the
-page's rows.
+page's rows. A long list is shared by several processes (``team``).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from hunter_orchestration import crash_points
@@ -18,7 +19,9 @@ from hunter_orchestration.errors import TransientError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.scanning import rows
 from hunter_orchestration.scanning.engine import Engine
+from hunter_orchestration.scanning.picking import Picking
 from hunter_orchestration.scanning.scanner import engine_of, scan_domains
+from hunter_orchestration.scanning.team import Share, SharedDraw, Team, processes_for
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store import Connection, Store, leads, runs
 from hunter_orchestration.store import scans as scan_queries
@@ -26,7 +29,6 @@ from hunter_orchestration.store.work import Progress, StageResult, Window, utc_n
 
 COMMIT_EVERY = 1000
 _COMMIT_SECONDS = 5.0
-_PAGE = 1000
 _LEAST_SAMPLE = 20
 _MOST_UNKNOWN = 0.5
 
@@ -75,61 +77,124 @@ def run(
     Returns:
         counts: picked = scanned + kept + fresh (+ not_companies); ``kept`` had failures now and keep their older
         complete scan; of scanned: new, changed, unchanged; ``unknown`` had failed lookups. facts: lookups, seconds,
-        domains_per_second, unknown_share, resolvers.
+        domains_per_second, unknown_share, processes, resolvers.
 
     Raises:
         DeadResolverError: see there; what was committed before stays.
     """
-    result = StageResult()
     started = time.monotonic()
-    now = utc_now()
-    stamps: dict[str, datetime | None] = {}
-    picked = _picked(store, result, now, stamps, window, domains, force or window is not None)
-    fresh = timedelta(days=settings.scan_ttl_days)
-    unknown = timedelta(hours=settings.scan_unknown_ttl_hours)
-    lookups = 0
-    batch: list[dict[str, Any]] = []
-    done = 0
-    committed = started
-    told: list[str] = []
     crash_points.reach("before_scan")
-    with engine_of(settings) as engine:
-        for findings in scan_domains(engine, picked):
-            batch.append(findings)
-            if extended:
-                told.append(findings["domain"])
-            waited = time.monotonic() - committed >= _COMMIT_SECONDS and len(batch) >= _LEAST_SAMPLE
-            if len(batch) >= COMMIT_EVERY or waited:
-                lookups += _commit(store, engine, result, batch, stamps, fresh, unknown)
-                done += len(batch)
-                batch = []
-                committed = time.monotonic()
-                if progress is not None:
-                    progress(done, None)
-        if batch:
-            lookups += _commit(store, engine, result, batch, stamps, fresh, unknown)
-            done += len(batch)
-        if progress is not None and done:
-            progress(done, done)
-        resolvers = {
-            resolver.label: {"sent": resolver.sent, "answered": resolver.answered, "lost": resolver.lost}
-            for resolver in engine.resolvers
-        }
+    picks = partial(Picking, now=utc_now(), window=window, force=force or window is not None)
+    told: list[str] = []
+    processes = 1 if domains is not None or extended else processes_for(settings, picks(store).reaches)
+    if processes == 1:
+        scanning = _Scanning(store, settings, picks(store, domains=domains))
+        scanning.work(progress, told if extended else None)
+        result = scanning.result
+    else:
+        result = _together(processes, store, settings, picks, progress)
     seconds = time.monotonic() - started
+    done = result.counts.get("scanned", 0) + result.counts.get("kept", 0)
+    if progress is not None and done:
+        progress(done, done)
     result.facts.update(
-        lookups=lookups,
         seconds=round(seconds, 3),
         domains_per_second=round(done / seconds, 1) if seconds else 0.0,
         unknown_share=round(result.counts.get("unknown", 0) / done, 4) if done else 0.0,
-        resolvers=resolvers,
+        processes=processes,
     )
-    if extended and told:
+    if told:
         from hunter_orchestration.scanning import extended as lane
 
         lane.run(store, settings, told, result, progress=progress)
     if done:
         _log.info("Domains scanned", run_id=run_id, **result.counts)
     return result
+
+
+def _together(
+    processes: int, store: Store, settings: Settings, picks: Callable[..., Picking], progress: Progress | None
+) -> StageResult:
+    """Scan what is due or in the window in several processes, this one among them, that share the ceiling of pace."""
+    if ceiling := settings.scan_queries_per_second:
+        settings = settings.model_copy(update={"scan_queries_per_second": max(ceiling // processes, 1)})
+    with Team(processes - 1, Share(store, settings, partial(_scan_share, picks))) as team:
+        scanning = _Scanning(store, settings, picks(store, draw=team.draw))
+
+        def tell(done: int, _total: int | None = None) -> None:
+            team.check()
+            team.draw.tell(done)
+            if progress is not None:
+                progress(team.draw.done, None)
+
+        scanning.work(tell)
+        for share in team.results(lambda: tell(scanning.done)):
+            _add(scanning.result, share)
+        return scanning.result
+
+
+def _scan_share(picks: Callable[..., Picking], store: Store, settings: Settings, draw: SharedDraw) -> StageResult:
+    """What another process does of a long list."""
+    scanning = _Scanning(store, settings, picks(store, draw=draw))
+    scanning.work(lambda done, _total: draw.tell(done))
+    return scanning.result
+
+
+def _add(result: StageResult, share: StageResult) -> None:
+    """Add what another process did."""
+    for outcome, count in share.counts.items():
+        result.add(outcome, count)
+    result.facts["lookups"] += share.facts["lookups"]
+    ours = result.facts["resolvers"]
+    for label, figures in share.facts["resolvers"].items():
+        ours[label] = {name: ours[label][name] + figure for name, figure in figures.items()}
+
+
+class _Scanning:
+    """One process's scan: the engine over what is picked, committed as it comes.
+
+    Attributes:
+        result: counts, a sample, and the facts ``lookups`` and ``resolvers``. done: domains committed.
+    """
+
+    def __init__(self, store: Store, settings: Settings, picking: Picking) -> None:
+        self.result = picking.result
+        self.done = 0
+        self._store, self._settings, self._picking = store, settings, picking
+
+    def work(self, progress: Progress | None, told: list[str] | None = None) -> None:
+        """Scan until nothing is left; ``told`` is given the domains.
+
+        Raises:
+            DeadResolverError: see there; what was committed before stays.
+        """
+        lookups = 0
+        batch: list[dict[str, Any]] = []
+        committed = time.monotonic()
+        with engine_of(self._settings) as engine:
+            for findings in scan_domains(engine, self._picking):
+                batch.append(findings)
+                if told is not None:
+                    told.append(findings["domain"])
+                waited = time.monotonic() - committed >= _COMMIT_SECONDS and len(batch) >= _LEAST_SAMPLE
+                if len(batch) >= COMMIT_EVERY or waited:
+                    lookups += self._commit(engine, batch)
+                    batch = []
+                    committed = time.monotonic()
+                    if progress is not None:
+                        progress(self.done, None)
+            if batch:
+                lookups += self._commit(engine, batch)
+            resolvers = {
+                resolver.label: {"sent": resolver.sent, "answered": resolver.answered, "lost": resolver.lost}
+                for resolver in engine.resolvers
+            }
+        self.result.facts.update(lookups=lookups, resolvers=resolvers)
+
+    def _commit(self, engine: Engine, batch: list[dict[str, Any]]) -> int:
+        lookups = _commit(self._store, self._settings, engine, self.result, batch, self._picking.stamps)
+        self.done += len(batch)
+        return lookups
 
 
 def scan_chunk(
@@ -139,116 +204,18 @@ def scan_chunk(
     return run(store, settings, domains=domains, force=force, run_id=run_id)
 
 
-def due_domains(store: Store, *, window: Window | None = None, limit: int | None = None) -> list[str]:
-    """Companies due for a scan, to be split among workers."""
-    stamps: dict[str, datetime | None] = {}
-    found: list[str] = []
-    for domain in _pages(store, utc_now(), stamps, window):
-        found.append(domain)
-        if limit is not None and len(found) >= limit:
-            break
-    return found
-
-
-def _picked(
-    store: Store,
-    result: StageResult,
-    now: datetime,
-    stamps: dict[str, datetime | None],
-    window: Window | None,
-    domains: Iterable[str] | None,
-    force: bool,
-) -> Iterator[str]:
-    """Domains to scan, a page at a time; the fresh ones among them are only given their next date."""
-    source = _pages(store, now, stamps, window) if domains is None else _given(store, result, stamps, domains)
-    page: list[str] = []
-    for domain in source:
-        page.append(domain)
-        if len(page) >= _PAGE:
-            yield from _stale(store, result, now, stamps, page, force)
-            page = []
-    yield from _stale(store, result, now, stamps, page, force)
-
-
-def _pages(store: Store, now: datetime, stamps: dict[str, datetime | None], window: Window | None) -> Iterator[str]:
-    after: tuple[datetime, str] | None = None
-    while True:
-        with store.read() as connection:
-            if window is None:
-                page = [
-                    (domain, stamp, stamp or now) for domain, stamp in scan_queries.due(connection, now, after, _PAGE)
-                ]
-            else:
-                page = scan_queries.in_window(connection, window, after, _PAGE)
-        for domain, stamp, _ in page:
-            stamps[domain] = stamp
-            yield domain
-        if len(page) < _PAGE:
-            return
-        after = page[-1][2], page[-1][0]
-
-
-def _given(
-    store: Store, result: StageResult, stamps: dict[str, datetime | None], domains: Iterable[str]
-) -> Iterator[str]:
-    wanted = list(dict.fromkeys(domains))
-    with store.read() as connection:
-        known = scan_queries.stamps(connection, wanted)
-    missing = len(wanted) - len(known)
-    if missing:
-        result.add("picked", missing)
-        result.add("not_companies", missing)
-    for domain, stamp in known.items():
-        stamps[domain] = stamp
-        yield domain
-
-
-def _stale(
-    store: Store,
-    result: StageResult,
-    now: datetime,
-    stamps: dict[str, datetime | None],
-    page: list[str],
-    force: bool,
-) -> Iterator[str]:
-    if not page:
-        return
-    result.add("picked", len(page))
-    if force:
-        yield from page
-        return
-    with store.read() as connection:
-        known = scan_queries.currents(connection, page)
-    fresh = [
-        (domain, stamps[domain], known[domain]["expires_at"]) for domain in page if _is_fresh(known.get(domain), now)
-    ]
-    if fresh:
-        result.add("fresh", len(fresh))
-        moved = [row for row in fresh if row[1] != row[2]]
-        with store.write() as connection:
-            scan_queries.schedule(connection, moved)
-    skipped = {row[0] for row in fresh}
-    for domain in skipped:
-        stamps.pop(domain, None)
-    yield from (domain for domain in page if domain not in skipped)
-
-
-def _is_fresh(scan: Any, now: datetime) -> bool:
-    return scan is not None and scan["expires_at"] > now
-
-
 def _commit(
     store: Store,
+    settings: Settings,
     engine: Engine,
     result: StageResult,
     batch: list[dict[str, Any]],
     stamps: dict[str, datetime | None],
-    fresh: timedelta,
-    unknown: timedelta,
 ) -> int:
     refuse_dead_resolver(engine, batch)
     crash_points.reach("after_scan")
     now = utc_now()
+    fresh, unknown = timedelta(days=settings.scan_ttl_days), timedelta(hours=settings.scan_unknown_ttl_hours)
     with store.write() as connection:
         _write(connection, result, batch, stamps, fresh, unknown, now)
     if len(result.sample) < 5:
@@ -336,6 +303,5 @@ def keep(store: Store, settings: Settings, engine: Engine, batch: list[dict[str,
         stamps = scan_queries.stamps(connection, (item["domain"] for item in batch))
     kept = [item for item in batch if item["domain"] in stamps]
     if kept:
-        fresh, unknown = timedelta(days=settings.scan_ttl_days), timedelta(hours=settings.scan_unknown_ttl_hours)
-        _commit(store, engine, result, kept, stamps, fresh, unknown)
+        _commit(store, settings, engine, result, kept, stamps)
     return result

@@ -24,7 +24,7 @@ class TcpExchange:
     """Connects, sends one query and reads one answer, step by step as the poll loop says so.
 
     Attributes:
-        fd: of the socket. events: what to wait for next. closed: whether it ended.
+        fd: of the socket. events: what to wait for next. timer: of its end.
 
     Raises:
         OSError: the connection can't even be begun.
@@ -32,7 +32,7 @@ class TcpExchange:
 
     def __init__(self, address: Address, message_id: int, query: bytes) -> None:
         self.message_id = message_id
-        self.closed = False
+        self.timer = 0
         self._socket = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._unsent = len(query).to_bytes(2, "big") + query
@@ -81,7 +81,6 @@ class TcpExchange:
 
     def close(self) -> None:
         """Close the socket; may be repeated."""
-        self.closed = True
         self._socket.close()
 
 
@@ -115,7 +114,7 @@ class TcpLane:
         exchange = TcpExchange(resolver.address, message_id, encode_query(message_id, lookup.question))
         self._open[exchange.fd] = exchange, lookup
         self._poll.register(exchange.fd, exchange.events, self._event)
-        self._timers.add(now + _SECONDS, self._expire, exchange)
+        exchange.timer = self._timers.add(now + _SECONDS, self._expire, exchange)
 
     def close(self) -> None:
         """Close every connection."""
@@ -140,12 +139,12 @@ class TcpLane:
             else:
                 self._end(exchange, message, "", self._clock())
 
-    def _expire(self, exchange: TcpExchange, _number: int, now: float) -> None:
-        if not exchange.closed:
-            self._end(exchange, None, "tcp_timeout", now)
+    def _expire(self, exchange: TcpExchange, now: float) -> None:
+        self._end(exchange, None, "tcp_timeout", now)
 
     def _end(self, exchange: TcpExchange, message: bytes | None, reason: str, now: float) -> None:
         _, lookup = self._open.pop(exchange.fd)
         self._poll.unregister(exchange.fd)
+        self._timers.cancel(exchange.timer)
         exchange.close()
         self._ended(exchange, lookup, message, reason, now)

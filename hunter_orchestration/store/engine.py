@@ -90,6 +90,10 @@ class Store:
         self.dialect: str = parsed.get_backend_name()
         self.engine: Engine = _sqlite(parsed) if self.dialect == "sqlite" else _postgresql(parsed)
 
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
+        """Another process opens it anew."""
+        return Store, (self.url.render_as_string(hide_password=False),)
+
     @property
     def shown_url(self) -> str:
         """The URL with its password hidden."""

@@ -21,15 +21,24 @@ _SUMMARY = [column for column in scans.c if column.name != "findings"]
 _DUE = (companies.c.domain, companies.c.scan_due_at)
 
 
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return (companies.c.scan_due_at <= now) & companies.c.merged_into.is_(None)
+
+
+def _lies_in(window: Window) -> ColumnElement[bool]:
+    active = (companies.c.activity_at >= window.start) & (companies.c.activity_at < window.end)
+    return active & companies.c.merged_into.is_(None)
+
+
 def _beyond(stamp: Column[Any], at: datetime, domain: str) -> ColumnElement[bool]:
     return (stamp >= at) & ((stamp > at) | (companies.c.domain > domain))
 
 
 def due(
     connection: Connection, now: datetime, after: tuple[datetime, str] | None = None, limit: int = _CHUNK
-) -> list[tuple[str, datetime | None]]:
+) -> list[tuple[str, datetime]]:
     """(domain, stamp) of companies to be scanned, most overdue first; ``after`` is the last pair of the page before."""
-    query = select(*_DUE).where(companies.c.scan_due_at <= now, companies.c.merged_into.is_(None))
+    query = select(*_DUE).where(_is_due(now))
     if after is not None:
         query = query.where(_beyond(companies.c.scan_due_at, *after))
     rows = connection.execute(query.order_by(companies.c.scan_due_at, companies.c.domain).limit(limit))
@@ -40,15 +49,17 @@ def in_window(
     connection: Connection, window: Window, after: tuple[datetime, str] | None = None, limit: int = _CHUNK
 ) -> list[tuple[str, datetime | None, datetime]]:
     """(domain, due stamp, activity) of companies whose last activity lies in the window, in order of activity."""
-    query = select(*_DUE, companies.c.activity_at).where(
-        companies.c.activity_at >= window.start,
-        companies.c.activity_at < window.end,
-        companies.c.merged_into.is_(None),
-    )
+    query = select(*_DUE, companies.c.activity_at).where(_lies_in(window))
     if after is not None:
         query = query.where(_beyond(companies.c.activity_at, *after))
     rows = connection.execute(query.order_by(companies.c.activity_at, companies.c.domain).limit(limit))
     return [(domain, stamp, activity) for domain, stamp, activity in rows]
+
+
+def reaches(connection: Connection, now: datetime, window: Window | None, companies_at_least: int) -> bool:
+    """Whether so many companies are due, or have their last activity in the window."""
+    query = select(companies.c.domain).where(_is_due(now) if window is None else _lies_in(window))
+    return connection.execute(query.offset(companies_at_least - 1).limit(1)).first() is not None
 
 
 def stamps(connection: Connection, domains: Iterable[str]) -> dict[str, datetime | None]:

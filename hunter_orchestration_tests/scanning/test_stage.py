@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from hunter_orchestration.scanning import stage
+from hunter_orchestration.scanning import picking, stage
 from hunter_orchestration.scanning.findings import inputs_of
 from hunter_orchestration.settings import Settings, load_settings
 from hunter_orchestration.store import Store, lead_details, leads, retention
@@ -206,12 +206,12 @@ def test_a_stamp_set_during_the_scan_is_not_lost(store: Store) -> None:
 def test_workers_share_what_is_due(store: Store) -> None:
     names = [f"d{i}.example" for i in range(6)]
     given_companies(store, *names)
-    due = stage.due_domains(store)
+    due = picking.due_domains(store)
     assert sorted(due) == names
     with serving(records=dict.fromkeys(names, GOOGLE)) as server:
         for share in (due[:3], due[3:]):
             assert stage.scan_chunk(store, settings_for(server), share).counts["scanned"] == 3
-    assert stage.due_domains(store) == []
+    assert picking.due_domains(store) == []
 
 
 def test_batches_are_written_as_they_come_and_told_in_order(store: Store) -> None:
@@ -223,7 +223,7 @@ def test_batches_are_written_as_they_come_and_told_in_order(store: Store) -> Non
     assert result.counts["picked"] == result.counts["scanned"] == len(names)
     every = stage.COMMIT_EVERY
     assert told == [(every, None), (2 * every, None), (2 * every + 7, 2 * every + 7)]
-    assert stage.due_domains(store) == []
+    assert picking.due_domains(store) == []
 
 
 def test_a_batch_that_can_not_be_written_fails_the_run_and_stays_due(store: Store) -> None:
@@ -233,7 +233,7 @@ def test_a_batch_that_can_not_be_written_fails_the_run_and_stays_due(store: Stor
         connection.execute(text("ALTER TABLE leads RENAME TO elsewhere"))
     with serving() as server, pytest.raises(DBAPIError):
         stage.run(store, settings_for(server))
-    assert sorted(stage.due_domains(store)) == sorted(names)
+    assert sorted(picking.due_domains(store)) == sorted(names)
 
 
 @pytest.mark.parametrize(
