@@ -1,13 +1,14 @@
 """How fast and how truthful the scanner is, on zones whose truth is known.
 
     python benchmarks/scan.py DOMAINS TRUTH RESOLVER [--peer-domains 150] [--rounds 3] [--stage [--processes N]]
-        [--dead PATTERN] [--peers-python PYTHON]
+        [--dead PATTERN] [--peers-python PYTHON] [--massdns COMMAND]
 
 DOMAINS has a domain a line; TRUTH a JSON object a line (domain, provider, gateway, mailbox, spf, spf_all, dmarc,
 dmarc_p, dmarc_pct, dkim, tenant); RESOLVER is IP:PORT. Rounds of the scanner and of dnspython's sequential resolver
 alternate, so that a busy machine slows both; dnspython asks the very questions the scanner asked, and every answer is
 compared. TRUTH may be - to measure speed alone. PYTHON is an interpreter that has checkdmarc and pycares (see
-scan_peers.py), which then take part in every round.
+scan_peers.py), which then take part in every round. COMMAND is massdns with the options it shall have; it asks every
+question of all the domains, one type after another.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import random
 import re
 import resource
+import shlex
 import statistics
 import subprocess
 import tempfile
@@ -32,7 +34,7 @@ from hunter_orchestration.scanning.domain import plan
 from hunter_orchestration.scanning.engine import Engine
 from hunter_orchestration.scanning.findings import told
 from hunter_orchestration.scanning.providers import provider_table
-from hunter_orchestration.scanning.resolvers import parse_address
+from hunter_orchestration.scanning.resolvers import Address, parse_address
 from hunter_orchestration.scanning.tasks import Question, Task
 from hunter_orchestration.scanning.wire import TYPE_NAMES, Answer, shown
 
@@ -130,6 +132,42 @@ def other_peer(python: str, name: str, address: Any, gathered: list[Any]) -> dic
     return told
 
 
+def names_by_type(address: Address, domains: list[str]) -> dict[str, list[str]]:
+    """Every name the scanner asks for, beyond those that many domains share."""
+    table = provider_table()
+    names: dict[str, dict[str, None]] = {}
+    with Engine([address]) as engine:
+        for end in engine.run((domain, plan(domain, table)) for domain in domains):
+            for question, _ in end.result.asked:
+                if not question.shared:
+                    names.setdefault(TYPE_NAMES[question.qtype], {})[question.name] = None
+    return {kind: list(asked) for kind, asked in names.items()}
+
+
+def massdns_round(command: str, address: Address, names: dict[str, list[str]]) -> tuple[float, float]:
+    """massdns asks for all these names: (wall, CPU seconds)."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "resolvers").write_text(f"{address}\n")
+        for kind, asked in names.items():
+            (work / kind).write_text("\n".join(asked) + "\n")
+        wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        for kind in names:
+            options = [
+                "-q",
+                "-r",
+                str(work / "resolvers"),
+                "-t",
+                kind,
+                "-w",
+                str(work / f"{kind}.out"),
+                str(work / kind),
+            ]
+            subprocess.run([*shlex.split(command), *options], check=True, capture_output=True)
+        wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def report_peers(told: dict[str, list[dict[str, float]]], rate: float, cpu: float) -> None:
     """Ratios of the scanner to the other peers, by the medians of the rounds."""
     for name, rounds in told.items():
@@ -141,7 +179,14 @@ def report_peers(told: dict[str, list[dict[str, float]]], rate: float, cpu: floa
         )
     for name in set(PEERS) - told.keys():
         print(f"{name}: not compared, give --peers-python")
-    print("massdns: not compared, Debian has no package of it")
+
+
+def report_massdns(rounds: list[tuple[float, float]], domains: int, rate: float, alone: float | None) -> None:
+    """Ratios of the scanner, and of its engine alone, to massdns by the medians of the rounds."""
+    theirs = domains / statistics.median(wall for wall, _ in rounds)
+    cpu = statistics.median(cpu for _, cpu in rounds) / domains * 1000
+    beside = f", the engine alone {alone / theirs:.2f} times as fast" if alone else ""
+    print(f"massdns: domains/s {theirs:.0f}, CPU s per 1,000 {cpu:.2f}; the scan is {rate / theirs:.2f}{beside}")
 
 
 def misses(item: dict[str, Any], truth: dict[str, Any], dead: bool) -> list[str]:
@@ -214,6 +259,7 @@ def main() -> None:
     parser.add_argument("--stage", action="store_true", help="also measure the whole stage, storage included")
     parser.add_argument("--processes", type=int, default=1, help="with --stage: also by so many processes")
     parser.add_argument("--peers-python", help="a Python interpreter that has checkdmarc and pycares")
+    parser.add_argument("--massdns", help="the command of massdns, with its options")
     parser.add_argument("--dead", help="pattern of domains that never answer behind this resolver")
     options = parser.parse_args()
 
@@ -229,6 +275,8 @@ def main() -> None:
     differences: list[str] = []
     engine_rates, engine_cpus, engine_differing = [], [], 0
     others: dict[str, list[dict[str, float]]] = {}
+    names = names_by_type(address, domains) if options.massdns else {}
+    massdns: list[tuple[float, float]] = []
     whole: list[float] = []
     spread: list[float] = []
     packets = lost = 0
@@ -247,6 +295,8 @@ def main() -> None:
             whole.append(stage_rate(domains, options.resolver, 1))
             if options.processes > 1:
                 spread.append(stage_rate(domains, options.resolver, options.processes))
+        if options.massdns:
+            massdns.append(massdns_round(options.massdns, address, names))
         if options.peer_domains:
             with Engine([address]) as engine:
                 wall, cpu, differing = engine_round(engine, gathered)
@@ -280,6 +330,8 @@ def main() -> None:
         for line in differences[:5]:
             print("  ", line[:300])
         report_peers(others, rate, statistics.median(cpus))
+    if massdns:
+        report_massdns(massdns, len(domains), rate, statistics.median(engine_rates) if engine_rates else None)
     for rounds, where in ((whole, ""), (spread, f", in {options.processes} processes")):
         if rounds:
             stored = statistics.median(rounds)

@@ -17,7 +17,6 @@ _MOST_BYTES = 16_384
 _TAGS = frozenset("vkptshng")
 _KINDS = ("rsa", "ed25519")
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def parse(text: str) -> Key:
     if not {"*", "email"} & set(services):
         return Key("broken", kind, reason="not for mail")
     testing = "y" in tags.get("t", "").lower().replace(" ", "").split(":")
-    encoded = _SPACE.sub("", tags["p"])
+    encoded = "".join(tags["p"].split())
     if not encoded:
         return Key("revoked", kind, testing=testing)
     try:

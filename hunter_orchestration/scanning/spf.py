@@ -207,6 +207,7 @@ def expand(target: str, domain: str) -> str | None:
     return None if unknown or len(text) > 253 or " " in text else text.lower()
 
 
+@lru_cache(maxsize=2048)
 def _is_name(text: str) -> bool:
     """Whether what macros made can be asked for (section 4.3)."""
     return all(0 < len(label) < 64 for label in text.removesuffix(".").split("."))
