@@ -9,7 +9,7 @@ from hunter_orchestration.defs.assets_insight import companies, lead_scores
 from hunter_orchestration.defs.columns import described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
-from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, FREQUENT, OWNER, RETRIES, run_stage, table
+from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, FREQUENT, OWNER, run_stage, table
 from hunter_orchestration.store import crm as crm_store
 from hunter_orchestration.store.tables import crm
 from hunter_orchestration.store.work import Progress
@@ -51,7 +51,6 @@ _accepted, _accepted_check = checks.at_most(
     deps=[lead_scores, companies],
     partitions_def=DAYS,
     backfill_policy=SINGLE_RUN,
-    retry_policy=RETRIES,
     pool="dynamics",
     check_specs=[_pushed, _synced, _accepted],
     freshness_policy=AS_REFERRALS_CHANGE,
@@ -82,7 +81,9 @@ def dynamics_records(context: dg.AssetExecutionContext, engine: Engine, config: 
         result.facts["need_a_person"] = sum(states.get(name, 0) for name in ("rejected", "conflict", "deleted_in_crm"))
         return result
 
-    return run_stage(context, engine, "dynamics_records", work, checks=[_pushed_check, _synced_check, _accepted_check])
+    return run_stage(
+        context, engine, "dynamics_records", work, retried=True, checks=[_pushed_check, _synced_check, _accepted_check]
+    )
 
 
 dynamics_365 = dg.AssetSpec(
@@ -119,7 +120,7 @@ def _win_rates(engine: Engine) -> dg.AssetCheckResult:
 
 
 @dg.asset(
-    group_name="crm", kinds={"dynamics365", "table"}, owners=[OWNER], deps=[dynamics_365], retry_policy=RETRIES,
+    group_name="crm", kinds={"dynamics365", "table"}, owners=[OWNER], deps=[dynamics_365],
     pool="dynamics", freshness_policy=FREQUENT, check_specs=[_learned], metadata=described(crm.crm_audit),
 )  # fmt: skip
 def dynamics_changes(context: dg.AssetExecutionContext, engine: Engine) -> dg.MaterializeResult:
@@ -133,7 +134,9 @@ def dynamics_changes(context: dg.AssetExecutionContext, engine: Engine) -> dg.Ma
 
         return pull(engine.store, engine.settings, actor="hunter", run_id=context.run.run_id, progress=progress)
 
-    return run_stage(context, engine, "dynamics_changes", work, checks=[lambda _result: _win_rates(engine)])
+    return run_stage(
+        context, engine, "dynamics_changes", work, retried=True, checks=[lambda _result: _win_rates(engine)]
+    )
 
 
 class ReconcileConfig(dg.Config):
@@ -152,7 +155,7 @@ _true, _true_check = checks.share(
 
 
 @dg.asset(
-    group_name="crm", kinds={"dynamics365", "table"}, owners=[OWNER], deps=[dynamics_365], retry_policy=RETRIES,
+    group_name="crm", kinds={"dynamics365", "table"}, owners=[OWNER], deps=[dynamics_365],
     pool="dynamics", check_specs=[_true], freshness_policy=DAILY, metadata=described(crm.crm_differences),
 )  # fmt: skip
 def dynamics_differences(
@@ -170,4 +173,4 @@ def dynamics_differences(
         result.facts = without_values(result.facts)
         return result
 
-    return run_stage(context, engine, "dynamics_differences", work, checks=[_true_check])
+    return run_stage(context, engine, "dynamics_differences", work, retried=True, checks=[_true_check])

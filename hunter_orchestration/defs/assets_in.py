@@ -8,7 +8,7 @@ from hunter_orchestration.defs import checks
 from hunter_orchestration.defs.columns import described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
-from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, OWNER, RETRIES, run_stage
+from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, OWNER, run_stage
 from hunter_orchestration.defs.watching import waiting_imports
 from hunter_orchestration.store import page_figures, quarantine
 from hunter_orchestration.store.tables import ingestion
@@ -73,7 +73,6 @@ _understood, _understood_check = checks.at_most(
     deps=[partner_center],
     partitions_def=DAYS,
     backfill_policy=SINGLE_RUN,
-    retry_policy=RETRIES,
     pool="partner_center",
     check_specs=[_fetched, _drop, _signed_in],
     freshness_policy=AS_REFERRALS_CHANGE,
@@ -109,7 +108,9 @@ def raw_leads(context: dg.AssetExecutionContext, engine: Engine) -> dg.Materiali
         finally:
             client.close()
 
-    return run_stage(context, engine, "raw_leads", work, checks=[_fetched_check, _drop_check, _signed_in_check])
+    return run_stage(
+        context, engine, "raw_leads", work, retried=True, checks=[_fetched_check, _drop_check, _signed_in_check]
+    )
 
 
 @dg.asset(

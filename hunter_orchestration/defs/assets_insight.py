@@ -8,7 +8,7 @@ from hunter_orchestration.defs import checks
 from hunter_orchestration.defs.columns import described
 from hunter_orchestration.defs.partitions import DAYS, SINGLE_RUN, window_of
 from hunter_orchestration.defs.resources import Engine
-from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, OWNER, RETRIES, run_stage
+from hunter_orchestration.defs.stages import AS_REFERRALS_CHANGE, DAILY, OWNER, run_stage
 from hunter_orchestration.store.tables import companies as company_tables
 from hunter_orchestration.store.tables import scans as scan_tables
 from hunter_orchestration.store.tables import scores as score_tables
@@ -77,7 +77,6 @@ _alive, _alive_check = checks.share(
     deps=[companies],
     partitions_def=DAYS,
     backfill_policy=SINGLE_RUN,
-    retry_policy=RETRIES,
     pool="scanner",
     check_specs=[_alive],
     freshness_policy=DAILY,
@@ -100,7 +99,7 @@ def domain_scans(context: dg.AssetExecutionContext, engine: Engine, config: Scan
             progress=progress,
         )  # fmt: skip
 
-    return run_stage(context, engine, "domain_scans", work, checks=[_alive_check])
+    return run_stage(context, engine, "domain_scans", work, retried=True, checks=[_alive_check])
 
 
 _scored, _scored_check = checks.adds_up("lead_scores", "picked", "changed", "unchanged", "unscanned")

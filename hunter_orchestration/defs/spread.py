@@ -11,11 +11,11 @@ from typing import Any
 import dagster as dg
 
 from hunter_orchestration.defs.resources import Engine
+from hunter_orchestration.defs.stages import attempts
 from hunter_orchestration.store.runs import recorded
 from hunter_orchestration.store.upsert import chunks
 
 SPREAD = "rescan_domains_spread"
-_RETRIES = dg.RetryPolicy(max_retries=2, delay=10)
 
 
 class SpreadConfig(dg.Config):
@@ -34,11 +34,12 @@ def due_chunks(context: dg.OpExecutionContext, engine: Engine, config: SpreadCon
         yield dg.DynamicOutput(domains, mapping_key=f"chunk_{number:05d}")
 
 
-@dg.op(description="Scans one chunk, on any worker.", retry_policy=_RETRIES)
+@dg.op(description="Scans one chunk, on any worker.")
 def scan_one_chunk(context: dg.OpExecutionContext, engine: Engine, domains: list[str]) -> dict[str, int]:
     from hunter_orchestration.scanning.stage import scan_chunk
 
-    result = scan_chunk(engine.store, engine.settings, domains, run_id=context.run.run_id)
+    with attempts(context):
+        result = scan_chunk(engine.store, engine.settings, domains, run_id=context.run.run_id)
     context.add_output_metadata({**result.counts, "domains_per_second": result.facts["domains_per_second"]})
     return result.counts
 

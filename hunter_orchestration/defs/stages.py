@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
 OWNER = "team:lead-engine"
-RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+_RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 AS_REFERRALS_CHANGE = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=3), fail_window=timedelta(days=7))
 """Assets that get a materialization only when something changed: a long weekend is quiet, a week is not."""
@@ -56,6 +57,21 @@ Work = Callable[[Progress], StageResult]
 Check = Callable[[StageResult], dg.AssetCheckResult]
 
 
+@contextmanager
+def attempts(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Iterator[None]:
+    """Try the step again, twice at most, when it fails and the failure says nothing against it.
+
+    An asset's retry policy would do the same, and also try again what a person has just ended.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, dg.Failure) and not error.allow_retries:
+            raise
+        seconds = _RETRIES.calculate_delay(context.retry_number + 1)
+        raise dg.RetryRequested(max_retries=_RETRIES.max_retries, seconds_to_wait=seconds) from error
+
+
 def run_stage(
     context: dg.AssetExecutionContext,
     engine: Engine,
@@ -64,11 +80,24 @@ def run_stage(
     *,
     checks: Sequence[Check] = (),
     metadata: Mapping[str, Any] | None = None,
+    retried: bool = False,
 ) -> dg.MaterializeResult:
     """Run a stage, record it, and say what it did.
 
-    A failure that trying again can't mend ends the run at once; a passing one is retried by the asset's policy.
+    A failure that trying again can't mend ends the run at once; a passing one is tried again where ``retried``.
     """
+    with attempts(context) if retried else nullcontext():
+        return _run_once(context, engine, kind, work, checks, metadata)
+
+
+def _run_once(
+    context: dg.AssetExecutionContext,
+    engine: Engine,
+    kind: str,
+    work: Work,
+    checks: Sequence[Check],
+    metadata: Mapping[str, Any] | None,
+) -> dg.MaterializeResult:
     requested_by = context.run.tags.get("requested_by") or context.run.tags.get("dagster/schedule_name")
     try:
         with recorded(engine.store, kind, context.run.run_id, requested_by) as result:

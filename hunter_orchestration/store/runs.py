@@ -20,6 +20,7 @@ from hunter_orchestration.store.tables.operations import events, leases, sync_ru
 from hunter_orchestration.store.upsert import insert, upsert
 from hunter_orchestration.store.work import Progress, StageResult, utc_now
 
+_GOES_ON = "The next run goes on where it stopped."
 _TELL_EVERY = 1.0
 """Seconds between two words about a stage that is under way."""
 
@@ -122,7 +123,7 @@ def bury(store: Store, run_id: str) -> None:
     Its tokens are refused from here on.
     """
     now = utc_now()
-    sentence = "The process of the run was ended from outside. The next run goes on where it stopped."
+    sentence = f"The process of the run was ended from outside. {_GOES_ON}"
     with store.write() as connection:
         connection.execute(
             update(leases)
@@ -204,11 +205,12 @@ def recorded(
     try:
         yield result
     except BaseException as error:
-        sentence = (
-            str(error)
-            if isinstance(error, HunterError | StoreError)
-            else f"{type(error).__name__} in {kind}; see the run's log."
-        )
+        if isinstance(error, HunterError | StoreError):
+            sentence = str(error)
+        elif isinstance(error, Exception):
+            sentence = f"{type(error).__name__} in {kind}; see the run's log."
+        else:
+            sentence = f"The run was ended before it was done. {_GOES_ON}"
         # A store that can't be written can't take this down either; the first error says why.
         with suppress(StoreError):
             _finish(store, row_id, kind, "failed", result, run_id, sentence)
