@@ -31,9 +31,14 @@ def read_document(
         setting: the environment variable that names it, for messages.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise wrong(f"The {called} {path} can't be read: {error}.", f"Check {setting}.") from None
+        raw = path.read_bytes()
+    except OSError as error:
+        raise wrong(f"The {called} {path} can't be read: {error.strerror}.", f"Check {setting}.") from None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise wrong(f"{path}:{line}: not UTF-8: {error.reason}.", f"Save the {called} as UTF-8.") from None
     try:
         document, root = _parsed(text)
     except yaml.YAMLError as error:
@@ -42,20 +47,51 @@ def read_document(
         raise wrong(f"{path}:{line}: not YAML: {getattr(error, 'problem', error)}.") from None
     if twice := repeated(root):
         raise wrong(f"{path}:{twice[0]}: {twice[1]} is there twice; the first would be lost.")
+    if not isinstance(document, dict):
+        raise wrong(f"{path}:1: {'the file is empty' if root is None else 'names with values are expected'}.")
     try:
-        checked = model.model_validate(document if isinstance(document, dict) else {})
+        checked = model.model_validate(document)
     except ValidationError as error:
-        told = "; ".join(_mistake(path, root, item["loc"], item["msg"]) for item in error.errors())
+        # A list that holds only wrong names is said to be empty as well: the names are what to mend.
+        places = [item["loc"] for item in error.errors()]
+        named = [
+            item
+            for item in error.errors()
+            if item["type"] != "too_short" or not any(place[:-1] == item["loc"] for place in places)
+        ]
+        told = "; ".join(_mistake(path, root, item["loc"], _reason(item)) for item in named)
         raise wrong(f"{told}.", f"What is in force stays as it is. Mend the {called}.") from None
-    return checked, hashlib.sha256(text.encode()).hexdigest()
+    return checked, hashlib.sha256(raw).hexdigest()
 
 
-def _mistake(path: Path, root: yaml.Node | None, location: Sequence[int | str], message: str) -> str:
+_REASONS = {
+    "missing": "is missing",
+    "extra_forbidden": "no such name here",
+    "tuple_type": "a list is expected, in square brackets",
+    "string_type": "text is expected, in quotation marks",
+    "dict_type": "names with values are expected",
+    "model_type": "names with values are expected",
+    "int_type": "a whole number is expected",
+    "bool_parsing": "true or false is expected",
+    "decimal_parsing": "a number is expected, with a point before decimals",
+    "decimal_type": "a number is expected",
+    "too_short": "the list is empty",
+    "string_too_short": "the text is empty",
+}
+"""What people who edit YAML understand, for what the schema's library says of Python's types."""
+
+
+def _reason(item: Any) -> str:
+    told = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return _REASONS.get(item["type"]) or told.removesuffix(".")
+
+
+def _mistake(path: Path, root: yaml.Node | None, location: Sequence[int | str], reason: str) -> str:
     """File, line, place and reason. A check across the whole file names the place in its message."""
-    reason = message.removeprefix("Value error, ").removesuffix(".")
+    location = [part for part in location if part != "[key]"]
     named, _, rest = reason.partition(": ")
     if not location and rest:
-        location, reason = named.split("."), rest
+        location, reason = [int(part) if part.isdigit() else part for part in named.split(".")], rest
     return f"{path}:{line_of(root, location)}: {'.'.join(map(str, location)) or 'file'}: {reason}"
 
 
@@ -65,6 +101,11 @@ def _parsed(text: str) -> tuple[Any, yaml.Node | None]:
         return yaml.load(text, Loader=_FAST), yaml.compose(text, Loader=_FAST)  # noqa: S506 - a safe loader
     except yaml.YAMLError:
         return yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+
+
+def line_in(path: Path, location: Sequence[int | str]) -> int:
+    """Line of a place in a document that was read before."""
+    return line_of(_parsed(path.read_text(encoding="utf-8-sig"))[1], location)
 
 
 def stamp_of(path: Path, wrong: type[PermanentError], *, called: str, setting: str) -> tuple[int, int]:

@@ -76,7 +76,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The outcome. The points of ``breakdown`` add up to ``score``."""
+    """The outcome. The points of ``breakdown`` add up to ``score``; it is complete when none of them is unknown."""
 
     provider: str
     score: int
@@ -107,8 +107,13 @@ def score(inputs: Inputs, rules: Rules) -> Score:
     if inputs.co_sell:
         ledger.add("open_co_sell", table.open_co_sell, "applied")
         ledger.clamp()
+    if inputs.mx is None:
+        # No mail at all would take the whole score, unless a tenant is known.
+        lost = 0 if inputs.tenant_known else -ledger.total
+        ledger.points.insert(0, _point(rules, "mx", 0, "unknown", (lost, 0), reason="mx_unknown"))
     segment = next(row.segment for row in rules.segments if _holds(row, provider, ledger.total))
-    return _classified(provider, ledger.total, segment, rules, tuple(ledger.points), complete=_complete(inputs))
+    complete = all(point.state != "unknown" for point in ledger.points)
+    return _classified(provider, ledger.total, segment, rules, tuple(ledger.points), complete=complete)
 
 
 def remembered(rules: Rules) -> Callable[[Inputs], tuple[str, Score]]:
@@ -121,11 +126,6 @@ def remembered(rules: Rules) -> Callable[[Inputs], tuple[str, Score]]:
     return scored
 
 
-def _complete(inputs: Inputs) -> bool:
-    answered = None not in (inputs.mx, inputs.spf, inputs.dkim, inputs.dmarc)
-    return answered and (inputs.provider != "Unknown" or inputs.tenant_known)
-
-
 def _technical(ledger: _Ledger, inputs: Inputs, provider: str) -> None:
     table = ledger.rules.points
     provider_points = table.provider.get(provider, table.provider["Unknown"])  # type: ignore[call-overload]
@@ -134,6 +134,8 @@ def _technical(ledger: _Ledger, inputs: Inputs, provider: str) -> None:
     elif provider == "Unknown":
         worth = table.provider.values()
         ledger.add("provider", provider_points, "unknown", (min(worth), max(worth)), reason="provider_unknown")
+    elif provider in _KINDS:
+        ledger.add("provider", provider_points, "found", reason=f"provider_{provider.lower()}")
     else:
         ledger.add("provider", provider_points, "found", provider=_SHOWN.get(provider, provider))
     for name, answer, row in (("spf", inputs.spf, table.spf), ("dkim", inputs.dkim, table.dkim)):
@@ -150,11 +152,13 @@ def _technical(ledger: _Ledger, inputs: Inputs, provider: str) -> None:
         ledger.add("dmarc", getattr(policies, inputs.dmarc), state, reason=f"dmarc_{inputs.dmarc}")
     if provider == "Hosting" and inputs.spf is False and inputs.dkim is False:
         ledger.add("unprotected_hosting", table.unprotected_hosting, "applied")
-    if inputs.spf_includes > table.many_spf_includes.more_than:
+    if inputs.spf and inputs.spf_includes > table.many_spf_includes.more_than:
         ledger.add("many_spf_includes", table.many_spf_includes.points, "applied", count=inputs.spf_includes)
 
 
-_SHOWN = {"M365": "Microsoft 365", "Google": "Google Workspace", "Yandex": "Yandex 360"}
+_SHOWN = {"M365": "Microsoft 365", "Google": "Google Workspace", "Yandex": "Yandex 360", "Zoho": "Zoho Mail"}
+_KINDS = frozenset({"Hosting", "Local", "Other"})
+"""Providers that are no company's name: each language has its own words for them."""
 
 
 class _Ledger:

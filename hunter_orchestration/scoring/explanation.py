@@ -11,7 +11,7 @@ from hunter_orchestration.scoring.engine import Inputs, score
 from hunter_orchestration.scoring.rules import PROVIDERS, Rules
 
 _MOST_ENTRIES = 20
-_ASKED = {"provider": ("provider", "mx"), "spf": ("spf",), "dkim": ("dkim",), "dmarc": ("dmarc",)}
+_ASKED = {"mx": ("mx",), "provider": ("provider", "mx"), "spf": ("spf",), "dkim": ("dkim",), "dmarc": ("dmarc",)}
 """Inputs whose answers decide a point."""
 
 Entry = Mapping[str, Any]
@@ -47,7 +47,9 @@ def evidenced(
                 **point,
                 "evidence": _evidence(rule, str(point["state"]), found),
                 "told_by": list(found.get("provider_evidence") or ()) if rule == "provider" else [],
-                "could_change": _could_change(inputs, rules, asked) if inputs and rules and asked else None,
+                "could_change": _could_change(inputs, rules, asked, point["state"])
+                if inputs and rules and asked
+                else None,
             }
         )
     return told
@@ -64,9 +66,9 @@ def reach(inputs: Inputs, rules: Rules) -> dict[str, Any]:
     return {**_range(_answers(inputs, names, rules), rules), "unknown": list(names)}
 
 
-def _could_change(inputs: Inputs, rules: Rules, asked: Iterable[str]) -> dict[str, Any] | None:
+def _could_change(inputs: Inputs, rules: Rules, asked: Iterable[str], state: object) -> dict[str, Any] | None:
     open_names = [name for name in _unknown(inputs) if name in asked]
-    return _range(_answers(inputs, open_names, rules), rules) if open_names else None
+    return _range(_answers(inputs, open_names, rules), rules) if open_names or state == "unknown" else None
 
 
 def _range(possible: Iterable[Inputs], rules: Rules) -> dict[str, Any]:
@@ -146,6 +148,7 @@ def _spf_or_dkim(entry: Entry, domain: str) -> bool:
 _WANTED: Mapping[str, Callable[[Entry, str], bool]] = {
     "provider": _mail,
     "no_mail": _mail,
+    "mx": _mail,
     "spf": _spf,
     "many_spf_includes": _spf,
     "dkim": _dkim,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,7 +17,9 @@ Provider = Literal[
 ]
 Segment = Literal["Existing", "Migration", "Cold", "Skip"]
 CommercialSegment = Literal["GREENFIELD", "COMPETITIVE", "WEAK_PARTNER", "RENEWAL", "LOW_INTENT", "NO_GO"]
-Points = Annotated[int, Field(ge=-100, le=100)]
+Points = Annotated[int, Field(ge=-100, le=100, strict=True)]
+Whole = Annotated[int, Field(ge=0, le=100, strict=True)]
+Text = Annotated[str, Field(min_length=1)]
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 
 _SHIPPED = Path(__file__).with_name("rules.yaml")
@@ -49,7 +53,7 @@ class DmarcPoints(_Strict):
 class ManyIncludes(_Strict):
     """Points for an SPF record with more includes than a number."""
 
-    more_than: Annotated[int, Field(ge=0, le=100)]
+    more_than: Whole
     points: Points
 
 
@@ -57,7 +61,7 @@ class KnownTenant(_Strict):
     """What a tenant stated by a business source makes of a company."""
 
     provider: Provider
-    at_least: Annotated[int, Field(ge=0, le=100)]
+    at_least: Whole
 
 
 class PointTable(_Strict):
@@ -80,9 +84,21 @@ class PointTable(_Strict):
         return self
 
 
+Providers = Annotated[tuple[Provider, ...], Field(min_length=1)]
+Segments = Annotated[tuple[Segment, ...], Field(min_length=1)]
+CommercialSegments = Annotated[tuple[CommercialSegment, ...], Field(min_length=1)]
+
+
 class _Conditions(_Strict):
-    providers: tuple[Provider, ...] | None = None
-    score_from: Annotated[int, Field(ge=0, le=100)] | None = None
+    providers: Providers | None = None
+    score_from: Whole | None = None
+
+    def asks(self) -> bool:
+        """Whether the row holds only for some leads."""
+        return any(getattr(self, name, None) is not None for name in _CONDITIONS)
+
+
+_CONDITIONS = ("providers", "score_from", "segments", "commercial_segments")
 
 
 class SegmentRule(_Conditions):
@@ -95,21 +111,21 @@ class HeatRule(_Conditions):
     """A technical heat and when it holds."""
 
     heat: Literal["Hot", "Warm", "Cold"]
-    segments: tuple[Segment, ...] | None = None
+    segments: Segments | None = None
 
 
 class CommercialRule(_Conditions):
     """A commercial segment and when it holds."""
 
     commercial_segment: CommercialSegment
-    segments: tuple[Segment, ...] | None = None
+    segments: Segments | None = None
 
 
 class CommercialHeatRule(_Conditions):
     """A commercial heat and when it holds."""
 
     heat: Literal["HIGH", "MEDIUM", "LOW"]
-    commercial_segments: tuple[CommercialSegment, ...] | None = None
+    commercial_segments: CommercialSegments | None = None
 
 
 class Category(_Strict):
@@ -117,33 +133,76 @@ class Category(_Strict):
 
     category: Annotated[str, Field(pattern=r"^P[1-8]$")]
     commercial_segment: CommercialSegment
-    label: str
-    label_tr: str
-    act_within_hours: Annotated[int, Field(ge=1)] | None
-    rhythm: str | None = None
-    rhythm_tr: str | None = None
+    label: Text
+    label_tr: Text
+    act_within_hours: Annotated[int, Field(ge=1, strict=True)] | None
+    rhythm: Text | None = None
+    rhythm_tr: Text | None = None
 
 
 class Reason(_Strict):
     """The words beside a point, in both languages; ``{provider}``, ``{count}`` and ``{at_least}`` are filled in."""
 
-    en: str
-    tr: str
+    en: Text
+    tr: Text
 
     @model_validator(mode="after")
     def _fillable(self) -> Reason:
         for text in (self.en, self.tr):
-            try:
-                text.format(provider="", count=0, at_least=0)
-            except (KeyError, IndexError, ValueError) as error:
-                raise ValueError(f"{text!r} has a placeholder that is not filled in: {error}") from None
+            for name in placeholders(text):
+                if name not in _FILLED:
+                    known = ", ".join(_FILLED)
+                    raise ValueError(f"{text!r} has a placeholder that is not filled in: {name}; known: {known}")
         return self
 
 
+_FILLED = ("provider", "count", "at_least")
+
+
+def placeholders(text: str) -> Sequence[str]:
+    """Names in braces, in their order.
+
+    Raises:
+        ValueError: a brace is left open, or holds more than a plain name.
+    """
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}; write {{{{ and }}}} for braces") from None
+    names = [(name, form or conversion) for _, name, form, conversion in parts if name is not None]
+    if any(extra or not name.isidentifier() for name, extra in names):
+        raise ValueError(f"{text!r}: a placeholder is a plain name in braces")
+    return [name for name, _ in names]
+
+
+def check_order(place: str, asks: Sequence[bool]) -> None:
+    """Check rows of which the first that holds is taken.
+
+    Args:
+        place: where they stand in the file, its parts parted by dots.
+        asks: whether each row has a condition.
+
+    Raises:
+        ValueError: a lead could be left without a row, or a row is never reached.
+    """
+    if not asks or asks[-1]:
+        raise ValueError(f"{place}: the last row must hold without a condition, so that every lead gets one")
+    always = asks.index(False)
+    if always < len(asks) - 1:
+        raise ValueError(f"{place}.{always}: a row without a condition always holds; those below it are never reached")
+
+
+def _check_once(place: str, called: str, names: Sequence[str]) -> None:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ValueError(f"{place}.{number}: the {called} {name} is there twice")
+
+
 REASONS = (
-    "provider", "provider_unknown", "provider_by_tenant", "no_mail", "spf_found", "spf_absent", "spf_unknown",
-    "dkim_found", "dkim_absent", "dkim_unknown", "dmarc_reject", "dmarc_quarantine", "dmarc_none", "dmarc_absent",
-    "dmarc_unknown", "unprotected_hosting", "many_spf_includes", "known_tenant", "open_co_sell", "floor", "ceiling",
+    "provider", "provider_hosting", "provider_local", "provider_other", "provider_unknown", "provider_by_tenant",
+    "no_mail", "mx_unknown", "spf_found", "spf_absent", "spf_unknown", "dkim_found", "dkim_absent", "dkim_unknown",
+    "dmarc_reject", "dmarc_quarantine", "dmarc_none", "dmarc_absent", "dmarc_unknown", "unprotected_hosting",
+    "many_spf_includes", "known_tenant", "open_co_sell", "floor", "ceiling",
 )  # fmt: skip
 
 
@@ -163,20 +222,19 @@ class Rules(_Strict):
     @model_validator(mode="after")
     def _complete(self) -> Rules:
         for name in ("segments", "technical_heat", "commercial_segments", "commercial_heat"):
-            table: tuple[_Conditions, ...] = getattr(self, name)
-            if not table or any(
-                value is not None
-                for field, value in table[-1]
-                if field in ("providers", "score_from", "segments", "commercial_segments")
-            ):
-                raise ValueError(f"{name}: the last row must hold without a condition, so that every lead gets one")
+            check_order(name, [row.asks() for row in getattr(self, name)])
+        _check_once("categories", "commercial segment", [row.commercial_segment for row in self.categories])
+        _check_once("categories", "category", [row.category for row in self.categories])
         named = {category.commercial_segment for category in self.categories}
         missing = [name for name in get_args(CommercialSegment) if name not in named]
-        if missing or len(named) != len(self.categories):
-            raise ValueError(f"categories: one row for each commercial segment; missing {', '.join(missing) or 'none'}")
+        if missing:
+            raise ValueError(f"categories: one row for each commercial segment; missing {', '.join(missing)}")
         unnamed = [name for name in REASONS if name not in self.reasons]
         if unnamed:
             raise ValueError(f"reasons: no words for {', '.join(unnamed)}")
+        for name in self.reasons:
+            if name not in REASONS:
+                raise ValueError(f"reasons.{name}: there is no such point; known: {', '.join(REASONS)}")
         return self
 
     @property

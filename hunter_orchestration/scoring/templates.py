@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from string import Formatter
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hunter_orchestration.errors import PermanentError
-from hunter_orchestration.scoring.documents import kept, read_document, stamp_of
-from hunter_orchestration.scoring.rules import CommercialSegment, Points, Provider
+from hunter_orchestration.scoring.documents import kept, line_in, read_document, stamp_of
+from hunter_orchestration.scoring.rules import (
+    CommercialSegments,
+    Points,
+    Provider,
+    Providers,
+    Text,
+    check_order,
+    placeholders,
+)
 
 Language = Literal["tr", "en"]
 SpfState = Literal["found", "open", "faulty", "absent", "unknown"]
@@ -55,12 +62,22 @@ class _Strict(BaseModel):
 class Words(_Strict):
     """One text in both languages."""
 
-    en: Annotated[str, Field(min_length=1)]
-    tr: Annotated[str, Field(min_length=1)]
+    en: Text
+    tr: Text
+
+    @model_validator(mode="after")
+    def _fillable(self) -> Words:
+        for text in (self.en, self.tr):
+            for name in placeholders(text):
+                raise ValueError(f"{{{name}}} is not filled in here")
+        return self
 
     def said(self, lang: Language) -> str:
         """The text in a language."""
         return self.tr if lang == "tr" else self.en
+
+
+_SOME = Field(min_length=1)
 
 
 class Conditions(_Strict):
@@ -69,14 +86,14 @@ class Conditions(_Strict):
     Lists hold when the situation is one of them, switches when it is so (or, with ``false``, not so).
     """
 
-    commercial_segments: tuple[CommercialSegment, ...] | None = None
-    providers: tuple[Provider, ...] | None = None
-    mail: tuple[MailState, ...] | None = None
-    spf: tuple[SpfState, ...] | None = None
-    dkim: tuple[DkimState, ...] | None = None
-    dmarc: tuple[DmarcState, ...] | None = None
-    changes: tuple[ChangeKind, ...] | None = None
-    employees_from: Annotated[int, Field(ge=1)] | None = None
+    commercial_segments: CommercialSegments | None = None
+    providers: Providers | None = None
+    mail: Annotated[tuple[MailState, ...], _SOME] | None = None
+    spf: Annotated[tuple[SpfState, ...], _SOME] | None = None
+    dkim: Annotated[tuple[DkimState, ...], _SOME] | None = None
+    dmarc: Annotated[tuple[DmarcState, ...], _SOME] | None = None
+    changes: Annotated[tuple[ChangeKind, ...], _SOME] | None = None
+    employees_from: Annotated[int, Field(ge=1, strict=True)] | None = None
     gateway: bool | None = None
     hoster: bool | None = None
     many_includes: bool | None = None
@@ -88,12 +105,14 @@ class Conditions(_Strict):
     co_sell: bool | None = None
     open_referral: bool | None = None
     new_referral: bool | None = None
+    customer_request: bool | None = None
     expiring: bool | None = None
     deal: bool | None = None
     contact: bool | None = None
     refuses_contact: bool | None = None
     overdue: bool | None = None
     dated: bool | None = None
+    timed: bool | None = None
 
     @cached_property
     def asked(self) -> tuple[tuple[str, Any], ...]:
@@ -111,7 +130,7 @@ class Line(Conditions, Words):
     @model_validator(mode="after")
     def _fillable(self) -> Line:
         for text in (self.en, self.tr):
-            for name in _placeholders(text):
+            for name in placeholders(text):
                 needed = FILLED_WHEN.get(name)
                 if needed is None and name not in ALWAYS_FILLED:
                     known = ", ".join(sorted(ALWAYS_FILLED | set(FILLED_WHEN)))
@@ -121,23 +140,10 @@ class Line(Conditions, Words):
         return self
 
 
-def _placeholders(text: str) -> Iterable[str]:
-    try:
-        parts = list(Formatter().parse(text))
-    except ValueError as error:
-        raise ValueError(f"{text!r}: {error}; write {{{{ and }}}} for braces") from None
-    for _, name, form, conversion in parts:
-        if name is None:
-            continue
-        if form or conversion or not name.isidentifier():
-            raise ValueError(f"{text!r}: a placeholder is a plain name in braces")
-        yield name
-
-
 class NextStep(Line):
     """A next step. ``every_days`` dates it for a lead that has no day to act by: it comes around that often."""
 
-    every_days: Annotated[int, Field(ge=1, le=366)] | None = None
+    every_days: Annotated[int, Field(ge=1, le=366, strict=True)] | None = None
 
 
 class RiskRow(Conditions):
@@ -156,6 +162,17 @@ class PotentialRow(Line):
     """Points of the opportunity's potential, why, and when."""
 
     points: Points
+
+
+class NamedOn(Words):
+    """Where mail is when its provider goes by a name of its own: ``{name}`` stands for it."""
+
+    @model_validator(mode="after")
+    def _fillable(self) -> NamedOn:
+        for text in (self.en, self.tr):
+            if list(placeholders(text)) != ["name"]:
+                raise ValueError(f"{text!r}: {{name}} is to be there once, and no other placeholder")
+        return self
 
 
 class ProviderName(_Strict):
@@ -184,7 +201,7 @@ class Templates(_Strict):
     """Everything a briefing says. A section takes the first row that holds, or every one, as the file tells."""
 
     providers: dict[Provider, ProviderName]
-    named_on: Words
+    named_on: NamedOn
     headings: dict[str, Words]
     change_kinds: dict[ChangeKind, Words]
     change_values: dict[ChangeKind | Literal["any"], dict[str, Words]] = Field(default_factory=dict)
@@ -194,7 +211,7 @@ class Templates(_Strict):
     security: Security
     script: tuple[Line, ...]
     questions: tuple[Line, ...]
-    most_questions: Annotated[int, Field(ge=1, le=20)]
+    most_questions: Annotated[int, Field(ge=1, le=20, strict=True)]
     offers: tuple[OfferRow, ...]
     potential: tuple[PotentialRow, ...]
     potential_floor: Words
@@ -216,8 +233,7 @@ class Templates(_Strict):
             "next_step": self.next_step,
         }
         for name, rows in firsts.items():
-            if not rows or rows[-1].asks():
-                raise ValueError(f"{name}: the last row must hold without a condition, so that every lead gets one")
+            check_order(name, [row.asks() for row in rows])
         for name, wanted, given in (
             ("providers", get_args(Provider), self.providers),
             ("headings", HEADINGS, self.headings),
@@ -262,11 +278,13 @@ def read_sources(templates_file: Path | None = None, offers_file: Path | None = 
     told, sold = templates_file or _TEMPLATES, offers_file or _OFFERS
     templates, _ = read_document(told, Templates, TemplatesError, **_TEMPLATE_NAMES)
     offers, _ = read_document(sold, Offers, TemplatesError, **_OFFER_NAMES)
-    missing = sorted({row.offer for row in templates.offers} - set(offers.offers))
-    if missing:
-        raise TemplatesError(
-            f"{told} offers what the price list {sold} does not have: {', '.join(missing)}.", "Add it there."
-        )
+    for place, row in enumerate(templates.offers):
+        if row.offer not in offers.offers:
+            line = line_in(told, ("offers", place, "offer"))
+            raise TemplatesError(
+                f"{told}:{line}: offers.{place}.offer: the price list {sold} does not have {row.offer}; "
+                f"it has {', '.join(offers.offers)}."
+            )
     return Sources(templates=templates, offers=offers.offers)
 
 

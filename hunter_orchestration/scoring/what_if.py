@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -68,26 +68,39 @@ def _told(outcome: Score) -> dict[str, Any]:
     }
 
 
-_MOVES: tuple[tuple[dict[str, Any], str, str], ...] = (
-    ({"spf": True}, "SPF is set up", "SPF kurulursa"),
-    ({"dkim": True}, "DKIM is set up", "DKIM kurulursa"),
-    ({"dmarc": "quarantine"}, "DMARC is set to quarantine", "DMARC karantinaya alınırsa"),
-    ({"dmarc": "reject"}, "DMARC is set to reject", "DMARC reddet olursa"),
-    ({"tenant_known": True}, "a Microsoft tenant becomes known", "Microsoft kiracısı öğrenilirse"),
-    ({"co_sell": True}, "a co-sell referral is opened", "ortak satış yönlendirmesi açılırsa"),
-    ({"provider": "M365"}, "mail moves to Microsoft 365", "e-posta Microsoft 365'e taşınırsa"),
-)
+_Words = tuple[str, str]
+_STEPS: tuple[tuple[str, Any, _Words, _Words], ...] = (
+    ("spf", True, ("If SPF is set up", "SPF kurulursa"),
+     ("If SPF turns out to be there", "SPF'in var olduğu anlaşılırsa")),
+    ("spf", False, ("", ""), ("If SPF turns out to be missing", "SPF'in olmadığı anlaşılırsa")),
+    ("dkim", True, ("If DKIM is set up", "DKIM kurulursa"),
+     ("If DKIM turns out to be there", "DKIM'in var olduğu anlaşılırsa")),
+    ("dkim", False, ("", ""), ("If DKIM turns out to be missing", "DKIM'in olmadığı anlaşılırsa")),
+    ("dmarc", "quarantine", ("If DMARC is set to quarantine", "DMARC karantinaya (quarantine) alınırsa"),
+     ("If DMARC turns out to quarantine", "DMARC'ın karantinaya aldığı anlaşılırsa")),
+    ("dmarc", "reject", ("If DMARC is set to reject", "DMARC redde (reject) çekilirse"),
+     ("If DMARC turns out to reject", "DMARC'ın reddettiği anlaşılırsa")),
+    ("dmarc", "none", ("", ""), ("If DMARC turns out to be p=none", "DMARC'ın p=none olduğu anlaşılırsa")),
+    ("tenant_known", True, ("If a Microsoft tenant becomes known", "Microsoft kiracısı öğrenilirse"), ("", "")),
+    ("co_sell", True, ("If a co-sell referral is opened", "Ortak satış yönlendirmesi açılırsa"), ("", "")),
+    ("co_sell", False, ("If the co-sell referral is closed", "Ortak satış yönlendirmesi kapanırsa"), ("", "")),
+    ("provider", "M365", ("If mail moves to Microsoft 365", "E-posta Microsoft 365'e taşınırsa"),
+     ("If mail turns out to be on Microsoft 365", "E-postanın Microsoft 365'te olduğu anlaşılırsa")),
+    ("mx", False, ("", ""), ("If there turns out to be no mail", "E-posta almadığı anlaşılırsa")),
+)  # fmt: skip
+"""What could become of an input: its name, the answer, the words where another answer is known, and where none is.
+
+Without words it is no step: nobody takes protection away, and what is known doesn't turn out to be otherwise.
+"""
+_STRICTNESS = ("absent", "none", "quarantine", "reject")
 
 
 def moves(inputs: Inputs, rules: Rules) -> list[dict[str, Any]]:
     """What would move this lead, the largest step first: each change, the score it leads to, the words for it."""
     now = score(inputs, rules)
     found = []
-    for change, english, turkish in _MOVES:
-        changed = replace(inputs, **change)
-        if changed == inputs:
-            continue
-        then = score(changed, rules)
+    for change, (english, turkish) in _steps(inputs, rules):
+        then = score(replace(inputs, **change), rules)
         if (then.score, then.priority_category) != (now.score, now.priority_category):
             found.append(
                 {
@@ -99,6 +112,27 @@ def moves(inputs: Inputs, rules: Rules) -> list[dict[str, Any]]:
                 }
             )
     return sorted(found, key=lambda move: -abs(int(move["difference"])))
+
+
+def _steps(inputs: Inputs, rules: Rules) -> Iterator[tuple[dict[str, Any], _Words]]:
+    for name, answer, known, unknown in _STEPS:
+        now = getattr(inputs, name)
+        open_provider = name == "provider" and now == "Unknown" and inputs.mx is not False
+        words = unknown if now is None or open_provider else known
+        looser = name == "dmarc" and now is not None and _STRICTNESS.index(answer) < _STRICTNESS.index(now)
+        if not words[0] or now == answer or looser:
+            continue
+        change = {name: answer}
+        if name == "provider":
+            # Whoever holds the mailboxes receives mail.
+            change["mx"] = True
+        elif name == "spf" and now is None:
+            change["spf_includes"] = 0
+        yield change, words
+    most = rules.points.many_spf_includes.more_than
+    if inputs.spf and inputs.spf_includes > most:
+        words = f"If SPF has at most {most} includes", f"SPF'teki include sayısı en çok {most} olursa"
+        yield {"spf_includes": most}, words
 
 
 @dataclass(frozen=True, slots=True)

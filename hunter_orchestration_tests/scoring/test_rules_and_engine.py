@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -78,8 +80,71 @@ def test_unknown_costs_nothing_and_marks_the_score_incomplete(inputs: Inputs) ->
     outcome = score(inputs, RULES)
     unknown = [point for point in outcome.breakdown if point.state == "unknown"]
     assert all(point.points == 0 and point.could_be is not None for point in unknown)
-    if unknown:
-        assert not outcome.complete
+    assert outcome.complete == (not unknown)
+    asked = (inputs.mx, inputs.spf, inputs.dkim, inputs.dmarc)
+    no_mail = inputs.mx is False and not inputs.tenant_known
+    open_provider = inputs.provider == "Unknown" and not inputs.tenant_known
+    assert outcome.complete == (no_mail or (None not in asked and not open_provider))
+
+
+def _by_hand(inputs: Inputs) -> tuple[int, str, str, str]:
+    """Score, segment, commercial segment and category as the contract words them, without the rules file."""
+    worth = {"M365": 50, "Google": 50, "Yandex": 30, "Zoho": 30, "Local": 10, "Unknown": 0}
+    if inputs.mx is False and not inputs.tenant_known:
+        return 0, "Skip", "NO_GO", "P6"
+    provider = "M365" if inputs.tenant_known else inputs.provider
+    total = worth.get(provider, 20)
+    total += {True: 10, False: -10, None: 0}[inputs.spf] + {True: 10, False: -15, None: 0}[inputs.dkim]
+    total += {"reject": 20, "quarantine": 15, "none": -10, "absent": 0, None: 0}[inputs.dmarc]
+    total -= 10 * (provider == "Hosting" and inputs.spf is False and inputs.dkim is False)
+    total -= 5 * (inputs.spf is True and inputs.spf_includes > 3)
+    total = min(100, max(0, total, 55 if inputs.tenant_known else 0) + 15 * inputs.co_sell)
+    if provider == "M365":
+        return total, "Existing", *(("RENEWAL", "P4") if total >= 70 else ("WEAK_PARTNER", "P3"))
+    if total >= 60 and provider in ("Google", "Yandex", "Zoho", "Hosting", "Local"):
+        own = provider in ("Hosting", "Local")
+        return total, "Migration", *(("GREENFIELD", "P1") if own else ("COMPETITIVE", "P2"))
+    if provider == "Local":
+        return total, "Cold", "GREENFIELD", "P1"
+    return (total, "Cold", "LOW_INTENT", "P5") if total >= 40 else (total, "Skip", "NO_GO", "P6")
+
+
+def test_every_combination_of_inputs_scores_as_the_contract_words_it() -> None:
+    answers = (True, False, None)
+    policies = ("reject", "quarantine", "none", "absent", None)
+    switches = (False, True)
+    for combination in product(PROVIDERS, answers, answers, answers, policies, (0, 3, 4, 10), switches, switches):
+        inputs = Inputs(*combination)  # type: ignore[arg-type]
+        found = score(inputs, RULES)
+        told = (found.score, found.segment, found.commercial_segment, found.priority_category)
+        assert told == _by_hand(inputs), inputs
+
+
+def test_an_unknown_or_missing_spf_record_has_no_includes_to_cost_anything() -> None:
+    for spf, expected in ((True, 45), (None, 40), (False, 30)):
+        assert score(Inputs("Zoho", True, spf, True, "absent", 7), RULES).score == expected
+    stored = {"provider": "Zoho", "mx": True, "spf": True, "dkim": True, "dmarc": "absent", "spf_includes": 7}
+    assert compare(stored, {"spf": None}, RULES)["then"]["score"] == 40
+
+
+def test_an_unanswered_mx_lookup_is_told_with_what_it_could_cost() -> None:
+    first = score(Inputs("Google", None, True, True, "reject"), RULES).breakdown[0]
+    assert (first.rule, first.points, first.state, first.could_be) == ("mx", 0, "unknown", (-90, 0))
+    with_tenant = score(Inputs("Google", None, True, True, "reject", tenant_known=True), RULES).breakdown[0]
+    assert with_tenant.could_be == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("provider", "english", "turkish"),
+    [
+        ("Hosting", "Mail is with a hosting company", "E-posta bir barındırma firmasında"),
+        ("Local", "Mail runs on a server of their own", "E-posta kendi sunucularında"),
+        ("Other", "Mail is with another mail service", "E-posta başka bir e-posta hizmetinde"),
+        ("Zoho", "Mail is with Zoho Mail", "E-posta Zoho Mail üzerinde"),
+    ],
+)
+def test_a_provider_without_a_name_is_told_in_words(provider: str, english: str, turkish: str) -> None:
+    assert score(Inputs(provider, True, True, True, "none"), RULES).breakdown[0].text == {"en": english, "tr": turkish}
 
 
 def test_a_co_sell_that_comes_later_adds_its_points_once() -> None:
@@ -95,6 +160,42 @@ def test_what_would_move_a_lead_names_the_largest_step_first() -> None:
     found = moves(Inputs("Google", True, False, True, "absent"), RULES)
     assert [abs(move["difference"]) for move in found] == sorted((abs(m["difference"]) for m in found), reverse=True)
     assert {"spf": True} in [move["change"] for move in found]
+
+
+@given(INPUTS)
+def test_what_would_move_a_lead_is_what_the_engine_makes_of_it(inputs: Inputs) -> None:
+    for move in moves(inputs, RULES):
+        then = score(replace(inputs, **move["change"]), RULES)
+        assert (move["score"], move["priority"]) == (then.score, then.priority_category)
+        assert compare(inputs.stored(), move["change"], RULES)["difference"] == move["difference"]
+
+
+def _told(inputs: Inputs) -> list[str]:
+    return [move["text"]["en"] for move in moves(inputs, RULES)]
+
+
+def test_nobody_is_told_to_take_protection_away() -> None:
+    assert _told(Inputs("Yandex", True, True, True, "reject", tenant_known=True)) == ["If a co-sell referral is opened"]
+    assert "If DMARC is set to reject" in _told(Inputs("Yandex", True, True, True, "quarantine"))
+
+
+def test_what_is_unknown_turns_out_and_is_not_set_up() -> None:
+    told = _told(Inputs("Google", True, None, False, None))
+    assert {"If SPF turns out to be there", "If SPF turns out to be missing", "If DKIM is set up",
+            "If DMARC turns out to reject", "If DMARC turns out to be p=none"} <= set(told)  # fmt: skip
+    assert not {"If SPF is set up", "If DMARC is set to reject", "If DKIM turns out to be missing"} & set(told)
+
+
+def test_fewer_includes_a_closed_co_sell_and_mail_where_there_is_none_move_a_lead() -> None:
+    found = moves(Inputs("Google", True, True, True, "none", 6, co_sell=True), RULES)
+    steps = [(move["change"], move["difference"]) for move in found]
+    assert ({"co_sell": False}, -15) in steps
+    assert ({"spf_includes": 3}, 5) in steps
+    without_mail = moves(Inputs("Unknown", False, True, True, "absent"), RULES)
+    assert [(move["text"]["en"], move["score"]) for move in without_mail] == [
+        ("If a Microsoft tenant becomes known", 70),
+        ("If mail moves to Microsoft 365", 70),
+    ]
 
 
 @pytest.mark.parametrize("values", [{}, {"provider": "Outlook"}, {"provider": "Zoho", "dmarc": "p=reject"},
@@ -135,7 +236,12 @@ def test_a_broken_rules_file_names_file_line_and_reason(tmp_path: Path, change: 
 @pytest.mark.parametrize(
     ("change", "instead", "place", "told"),
     [
-        ("open_co_sell: 15", "open_co_sell: many", "open_co_sell: many", r"points\.open_co_sell: Input should be"),
+        (
+            "open_co_sell: 15",
+            "open_co_sell: many",
+            "open_co_sell: many",
+            r"points\.open_co_sell: a whole number is expected\.",
+        ),
         ("  - { segment: Skip }\n", "", "segments:", "segments: the last row must hold"),
         ("    Zoho: 30\n", "", "points:", r"points: no points for Zoho\. What is in force"),
         ("  no_mail: {", "  no_post: {", "reasons:", "reasons: no words for no_mail"),
