@@ -1,9 +1,10 @@
-"""DKIM key records (RFC 6376 section 3.6.1) and what a selector's answer says. Pure functions."""
+"""DKIM key records (RFC 6376 section 3.6.1, RFC 8301) and what a selector's answer says. Pure functions."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from hunter_orchestration.scanning.wire import Answer
 
 KeyState = Literal["usable", "revoked", "broken", "absent", "unknown"]
 
+LEAST_BITS = 1024
+"""No receiver takes a signature by a shorter RSA key (RFC 8301 section 3.2)."""
 _MOST_BYTES = 16_384
 _TAGS = frozenset("vkptshng")
 _KINDS = ("rsa", "ed25519")
@@ -45,15 +48,15 @@ def parse(text: str) -> Key:
             if part.strip():
                 return ABSENT if not tags else Key("broken", reason="a tag without a value")
             continue
-        name = tag.lower()
-        first = first or name
-        if name in tags:
-            return Key("broken", reason=f"{name} is given twice")
-        tags[name] = value.strip()
+        # Section 3.2: names of tags are read case by case.
+        first = first or tag
+        if tag in tags:
+            return Key("broken", reason=f"{tag} is given twice")
+        tags[tag] = value.strip()
     if "v" in tags and tags["v"] != "DKIM1":
         return Key("broken", reason="an unknown version") if tags["v"].upper().startswith("DKIM") else ABSENT
     if "p" not in tags:
-        return Key("broken", reason="p is missing") if tags.get("v") == "DKIM1" else ABSENT
+        return Key("broken", reason="p is missing") if tags.get("v") == "DKIM1" or "P" in tags else ABSENT
     if tags["p"].lower() in ("none", "quarantine", "reject"):
         return ABSENT
     if "v" in tags and first != "v":
@@ -64,6 +67,9 @@ def parse(text: str) -> Key:
     services = tags.get("s", "*").lower().replace(" ", "").split(":")
     if not {"*", "email"} & set(services):
         return Key("broken", kind, reason="not for mail")
+    hashes = tags.get("h", "sha256").lower().replace(" ", "").split(":")
+    if "sha256" not in hashes:
+        return Key("broken", kind, reason="not for SHA-256")
     testing = "y" in tags.get("t", "").lower().replace(" ", "").split(":")
     encoded = "".join(tags["p"].split())
     if not encoded:
@@ -74,7 +80,10 @@ def parse(text: str) -> Key:
         return Key("broken", kind, reason="p is not base64")
     if not raw:
         return Key("broken", kind, reason="p is not base64")
-    return Key("usable", kind, 256 if kind == "ed25519" else rsa_bits(raw), testing)
+    bits = 256 if kind == "ed25519" else rsa_bits(raw)
+    if kind == "rsa" and bits is not None and bits < LEAST_BITS:
+        return Key("broken", kind, bits, testing, f"shorter than {LEAST_BITS} bits")
+    return Key("usable", kind, bits, testing)
 
 
 def rsa_bits(der: bytes) -> int | None:
@@ -116,6 +125,11 @@ def read(answer: Answer) -> Key:
         return Key("broken", reason="the alias leads nowhere") if answer.cnames else ABSENT
     keys = [parse(raw[:_MOST_BYTES].decode("latin-1")) for raw in answer.records[:8]]
     return min(keys, key=lambda key: _PREFERRED.index(key.state), default=ABSENT)
+
+
+def unset_label(domain: str) -> str:
+    """A label that nobody has set below a domain: what answers there is a wildcard."""
+    return "hunter-" + hashlib.sha256(domain.encode()).hexdigest()[:12]
 
 
 def tenant_of(targets: Sequence[str]) -> str | None:

@@ -16,6 +16,7 @@ _MOST_BYTES = 8192
 _VERSION = re.compile(r"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 _LOOKS = re.compile(r"v\s*=\s*dmarc", re.IGNORECASE)
 _SIZE = re.compile(r"[0-9]+[kmgt]?", re.IGNORECASE)
+_PERCENT = re.compile(r"[0-9]{1,3}")
 _SPACE = re.compile(r"\s")
 _URI = re.compile(r"[a-z][a-z0-9+.\-]*:\S+\Z", re.IGNORECASE)
 
@@ -116,8 +117,8 @@ def _record(text: str) -> Finding:
     finding.nonexistent_policy = policies.get("np") if "np" not in wrong else None
     finding.pct = 100
     if "pct" in tags:
-        if tags["pct"].isascii() and tags["pct"].isdigit() and int(tags["pct"][:6]) <= 100:
-            finding.pct = int(tags["pct"][:6])
+        if _PERCENT.fullmatch(tags["pct"]) and int(tags["pct"]) <= 100:
+            finding.pct = int(tags["pct"])
         else:
             problems.append(f"pct={tags['pct'][:20]} is no percentage")
     finding.testing = tags.get("t", "").lower() == "y"

@@ -23,12 +23,16 @@ Asked = tuple[str, int]
 LOOKUP_LIMIT = 10
 VOID_LIMIT = 2
 _MX_LIMIT = 10
+_LONGEST_NAME = 253
 _MOST_BYTES = 8192
 
 _VERSION = re.compile(r"v=spf1(?: |\Z)", re.IGNORECASE)
 _TERM = re.compile(r"([+\-~?]?)([a-z0-9]+)(?::([^ ]*?))?((?:/\d{1,3})?(?://\d{1,3})?)", re.IGNORECASE)
 _MODIFIER = re.compile(r"([a-z][a-z0-9_.\-]*)=(.*)", re.IGNORECASE)
-_MACRO = re.compile(r"%\{([slodiphcrtv])(\d*)(r?)([.\-+,/_=]*)\}", re.IGNORECASE)
+_MACRO = re.compile(r"%(?:\{([slodiphcrtv])((?:0*[1-9]\d*)?)(r?)([.\-+,/_=]*)\}|[%_\-])", re.IGNORECASE)
+_MACRO_END = re.compile(r"%(?:\{[^{}]*\}|[_\-])\Z")
+_OF_EXPLANATIONS = re.compile(r"%\{[crt]", re.IGNORECASE)
+_SIGNS = {"%%": "%", "%_": " ", "%-": "%20"}
 _LITERAL = re.compile(r"[\x21-\x24\x26-\x7e]*\Z")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\Z")
 
@@ -92,7 +96,7 @@ def parse(text: str) -> Record:
             if wrong:
                 problem = problem or wrong
             elif name == "redirect":
-                redirect = value
+                redirect = value.rstrip(".").lower()
             modifiers.add(name)
             continue
         wrong, kind, sign, target = _mechanism(term)
@@ -169,16 +173,19 @@ def _address(kind: str, target: str, cidr: str) -> bool:
 
 
 def _macro_string(text: str) -> bool:
-    rest = _MACRO.sub("", text).replace("%%", "").replace("%_", "").replace("%-", "")
-    return _LITERAL.match(rest) is not None
+    return _LITERAL.match(_MACRO.sub("", text)) is not None
 
 
 def _domain_spec(text: str) -> bool:
-    """Section 7.1: macros, and an end that is a top label or a macro."""
+    """Section 7.1: macros, and an end that is a top label or a macro. Some are for explanations alone (section 7.2)."""
     if not text or not _macro_string(text):
         return False
-    if text.endswith("}") and "%{" in text:
-        return True
+    if "%" in text:
+        plain = text.replace("%%", "%-")
+        if _OF_EXPLANATIONS.search(plain):
+            return False
+        if _MACRO_END.search(plain):
+            return True
     labels = text.rstrip(".").split(".") if not text.endswith("..") else [""]
     top = labels[-1]
     if len(labels) < 2 or not _LABEL.match(top) or top.isdigit() or "_" in top:
@@ -187,24 +194,31 @@ def _domain_spec(text: str) -> bool:
 
 
 def expand(target: str, domain: str) -> str | None:
-    """A target with the macros of the domain filled in; ``None`` when it depends on the sender."""
+    """A target with the macros of the domain filled in; ``None`` when it depends on the sender.
+
+    One that grows too long loses labels on its left (section 7.3).
+    """
     if "%" not in target:
         return target
     unknown = False
 
     def value(match: re.Match[str]) -> str:
         nonlocal unknown
+        if match[1] is None:
+            return _SIGNS[match[0]]
         letter, digits, reverse, delimiters = match[1].lower(), match[2], match[3], match[4]
-        if letter != "d" or digits == "0":
+        if letter != "d":
             unknown = True
             return ""
         parts = re.split(f"[{re.escape(delimiters or '.')}]", domain)
         if reverse:
             parts.reverse()
-        return ".".join(parts[-int(digits[:3]) :] if digits else parts)
+        return ".".join(parts[-int(digits.lstrip("0")[:3]) :] if digits else parts)
 
-    text = _MACRO.sub(value, target).replace("%%", "%").replace("%_", " ").replace("%-", "%20")
-    return None if unknown or len(text) > 253 or " " in text else text.lower()
+    text = _MACRO.sub(value, target)
+    if len(text) > _LONGEST_NAME:
+        text = text[-_LONGEST_NAME - 1 :].partition(".")[2]
+    return None if unknown or " " in text else text.lower()
 
 
 @lru_cache(maxsize=2048)

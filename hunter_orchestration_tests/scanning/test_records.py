@@ -17,6 +17,13 @@ RSA_2048 = (
 )
 
 
+def rsa_key(bits: int) -> str:
+    """A bare RSAPublicKey, the other form in which keys are published."""
+    modulus = b"\x00\xc1" + bytes(bits // 8 - 1)
+    body = b"\x02\x82" + len(modulus).to_bytes(2, "big") + modulus + b"\x02\x03\x01\x00\x01"
+    return base64.b64encode(b"\x30\x82" + len(body).to_bytes(2, "big") + body).decode()
+
+
 def txt(*texts: str) -> Answer:
     answer = Answer("found" if texts else "absent", "" if texts else "nodata", 0)
     answer.records = [text.encode("latin-1") for text in texts]
@@ -52,6 +59,12 @@ def evaluated(record: str | list[str], included: dict[str, str | Answer] | None 
         ("v=spf1 mx,a -all", "syntax", "-all"),
         ("v=spf1 redirect=a.example redirect=b.example", "syntax", None),
         ("v=spf1 exists:%{x}.a.example -all", "syntax", "-all"),
+        ("v=spf1 exists:%{d0}.a.example -all", "syntax", "-all"),
+        ("v=spf1 exists:%{d}.a} -all", "syntax", "-all"),
+        ("v=spf1 exists:%{T}.a.example -all", "syntax", "-all"),
+        ("v=spf1 -all exp=%{r}.a.example", "syntax", "-all"),
+        ("v=spf1 -all exp=%{ir}.%%{r}.a.example", "valid", "-all"),
+        ("v=spf1 -all exp=%{o}", "valid", "-all"),
         ("v=spf1 include:über.example -all", "syntax", "-all"),
         ("v=spf1 include:%{d}..x.example -all", "syntax", "-all"),
         ("v=spf1 a:%{d}..x.example exists:%{d}..y.example mx:%{d}..z.example -all", "valid", "-all"),
@@ -98,12 +111,21 @@ def test_a_redirect_counts_and_is_ignored_beside_all() -> None:
     finding = evaluated("v=spf1 redirect=_spf.example", {"_spf.example": "v=spf1 -all"})
     assert (finding.state, finding.all, finding.redirect, finding.lookups) == ("valid", None, "_spf.example", 1)
     assert evaluated("v=spf1 -all redirect=_spf.example").lookups == 0
+    finding = evaluated("v=spf1 REDIRECT=_SPF.Posta.Example.", {"_spf.posta.example": "v=spf1 -all"})
+    assert (finding.state, finding.redirect) == ("valid", "_spf.posta.example")
 
 
 def test_macros_of_the_domain_are_filled_in_and_those_of_the_sender_are_left() -> None:
     assert spf.expand("%{d}._spf.example", "firma.example") == "firma.example._spf.example"
     assert spf.expand("%{d1r}.x.example", "firma.example") == "firma.x.example"
+    assert spf.expand("%{d01}.x.example", "firma.example") == "example.x.example"
+    assert spf.expand("%{d}.%%{d}%-.example", "firma.example") == "firma.example.%{d}%20.example"
     assert spf.expand("%{i}.x.example", "firma.example") is None
+
+
+def test_a_name_that_macros_make_too_long_loses_labels_on_its_left() -> None:
+    # Of 20 times 14 characters and 13, 17 times and the 13 fit into 253.
+    assert spf.expand("%{d}." * 20 + "posta.example", "firma.example") == "firma.example." * 17 + "posta.example"
 
 
 def test_more_than_two_lookups_that_find_nothing_are_too_many() -> None:
@@ -135,6 +157,8 @@ def test_hosts_are_asked_for_only_when_they_could_break_the_limit_of_voids() -> 
         (["v=DMARC1; p = quarantine ; pct = 25"], "valid", "quarantine", 25),
         (["v=DMARC1;p=none;rua=mailto:a@b.example"], "valid", "none", 100),
         (["v=DMARC1; p=reject; pct=250"], "valid", "reject", 100),
+        (["v=DMARC1; p=reject; pct=007"], "valid", "reject", 7),
+        (["v=DMARC1; p=reject; pct=0000050"], "valid", "reject", 100),
         (["v=DMARC1; p=reject", "v=DMARC1; p=none"], "multiple", None, None),
         (["v=DMARC1; p=reject", "v=spf1 -all"], "valid", "reject", 100),
         (["p=reject; v=DMARC1"], "malformed", None, None),
@@ -206,6 +230,9 @@ def test_the_subdomain_policy_is_told_beside_the_policy() -> None:
         ("v=DKIM1; s=tlsrpt : email; p=AAAA", "usable"),
         ("v=DKIM2; p=AAAA", "broken"),
         ("k=rsa; v=DKIM1; p=AAAA", "broken"),
+        ("V=DKIM1; K=rsa; P=AAAA", "broken"),
+        ("v=DKIM1; h=sha1; p=AAAA", "broken"),
+        ("v=DKIM1; h=sha1 : sha256; p=AAAA", "usable"),
         ("v=spf1 -all", "absent"),
         ("v=DMARC1; p=none", "absent"),
         ("o=~", "absent"),
@@ -218,6 +245,12 @@ def test_a_dkim_key_is_usable_revoked_broken_or_none(text: str, state: str) -> N
 
 def test_the_size_of_an_rsa_key_is_told() -> None:
     assert dkim.parse(f"v=DKIM1; p={RSA_2048}").bits == 2048
+
+
+def test_an_rsa_key_shorter_than_1024_bits_is_of_no_use() -> None:
+    short, least = dkim.parse(f"p={rsa_key(512)}"), dkim.parse(f"p={rsa_key(1024)}")
+    assert (short.state, short.bits) == ("broken", 512)
+    assert (least.state, least.bits) == ("usable", 1024)
 
 
 def test_an_alias_that_leads_nowhere_is_broken_and_a_timeout_unknown() -> None:
