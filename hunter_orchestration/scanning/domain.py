@@ -7,7 +7,6 @@ allows. The MX goes first, alone: a domain that doesn't exist or doesn't answer 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -213,14 +212,18 @@ def _selectors_of(found: Gathered, table: ProviderTable, kinds: tuple[str, ...])
 
 
 def _more_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable) -> list[str]:
-    """The rest of the list, while no record explains why ``_domainkey`` exists.
+    """The rest of the list, while no record explains why ``_domainkey`` exists. One that is of no use explains it,
+    but its successor may have another name: the likeliest is tried.
 
     A wildcard explains it when it made up ``_domainkey`` too: had that children, it would not apply to it (RFC 4592
     section 2.2.1). Some servers don't keep to that, so it only shortens the list.
     """
     anew = found.wildcard and found.made_up is None
-    if anew or any(key.state in ("usable", "revoked", "broken") for key in found.keys.values()):
+    states = {key.state for key in found.keys.values()}
+    if anew or "usable" in states:
         return []
+    if states & {"revoked", "broken"}:
+        return [name for name in table.more_selectors[:1] if name not in found.keys]
     most = LEAST_SELECTORS if found.wildcard and found.made_up == _text(keys_answer) else MOST_SELECTORS
     shown: dict[str, None] = {}
     for service in table.services:
@@ -245,24 +248,28 @@ def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], tab
 
 
 def _wildcard(found: Gathered) -> _Sub:
-    """Selectors with one and the same text smell of a wildcard, and so does a text under every selector: try a name
-    that can't exist. If it answers alike, or each time anew, what it made up is no key."""
+    """Selectors with one and the same text smell of a wildcard, and so does a text or an alias under every selector:
+    try a name that can't exist, and another when the first answers something new. What they answer alike is no key;
+    if each time it is another, none is."""
     counts = Counter(_text(answer) for _, answer in found.selected)
-    suspects = {text for text, count in counts.items() if count > 1}
-    everywhere = len(found.selected) == len(found.keys)
-    if not suspects and not everywhere:
+    everywhere = bool(counts) and all(key.state != "absent" for key in found.keys.values())
+    if not everywhere and max(counts.values(), default=0) < 2:
         return
-    label = "hunter-" + hashlib.sha256(found.domain.encode()).hexdigest()[:12]
-    answer = (yield from _ask(found, [Question(f"{label}._domainkey.{found.domain}", TXT)], core=False))[0]
-    if answer.state != "found":
-        return
+    answer = yield from _made_up(found, "")
     text = _text(answer)
-    if text in suspects:
-        found.made_up = text
-    elif text in counts or not everywhere:
+    if answer.state != "found" or (text not in counts and not everywhere):
         return
+    if text not in counts:
+        other = yield from _made_up(found, "-2")
+    if text in counts or other.state == "unknown" or _text(other) == text:
+        found.made_up = text
     found.wildcard = True
     _leave_aside(found)
+
+
+def _made_up(found: Gathered, suffix: str) -> Generator[list[Question], list[Answer], Answer]:
+    name = f"{dkim.unset_label(found.domain)}{suffix}._domainkey.{found.domain}"
+    return (yield from _ask(found, [Question(name, TXT)], core=False))[0]
 
 
 def _leave_aside(found: Gathered) -> None:
@@ -296,7 +303,7 @@ def _who(found: Gathered, table: ProviderTable) -> _Sub:
     if gateway is not None or found.tells.by.keys() & {_M365}:
         yield from _microsoft_tells(found, table)
     mailbox = by_tells(table, found.tells) if gateway is not None else _hybrid(found, table)
-    if mailbox is None and gateway is not None:
+    if mailbox is None and gateway is not None and not any(is_own(host, found.domain) for host in hosts):
         mailbox = yield from _mail_host(found, table)
     elif mailbox is None:
         mailbox = yield from _own_servers(found, table, hosts)
@@ -331,11 +338,12 @@ def _microsoft_tells(found: Gathered, table: ProviderTable) -> _Sub:
             found.tells.add(service, "autodiscover")
     if len(found.tells.by.get(_M365, ())) >= 2 or (_M365 not in found.tells.by and found.tells.by):
         return
-    names = (("enterpriseregistration", "windows.net"), ("lyncdiscover", "lync.com"))
+    # Others have aliases of windows.net, too: whole sites are served from there.
+    names = (("enterpriseregistration", "enterpriseregistration.windows.net"), ("lyncdiscover", "online.lync.com"))
     questions = [Question(f"{label}.{found.domain}", A) for label, _ in names]
     answers = yield from _ask(found, questions, core=False)
     for (label, suffix), aliased in zip(names, answers, strict=True):
-        if any(target.endswith("." + suffix) for target in aliased.cnames):
+        if any(is_own(target, suffix) for target in aliased.cnames):
             _tell(found, table, "M365", label)
 
 
@@ -346,14 +354,15 @@ def _hybrid(found: Gathered, table: ProviderTable) -> Holder | None:
 
 
 def _mail_host(found: Gathered, table: ProviderTable) -> Generator[list[Question], list[Answer], Holder | None]:
-    """Behind a gateway without tells: a mail host of its own, or an alias to a service's web mail."""
-    answer = (yield from _ask(found, [Question(f"mail.{found.domain}", A)], core=False))[0]
-    if answer.state != "found":
+    """Behind a gateway without tells: a mail host of its own, or an alias to a service's web mail. What a wildcard
+    makes of any name says nothing."""
+    host, none = f"mail.{found.domain}", f"{dkim.unset_label(found.domain)}.{found.domain}"
+    answer, wild = yield from _ask(found, [Question(host, A), Question(none, A)], core=False)
+    if answer.state != "found" or (answer.cnames, sorted(answer.records)) == (wild.cnames, sorted(wild.records)):
         return None
     for target in answer.cnames:
         if target in _WEB_MAIL:
             _tell(found, table, _WEB_MAIL[target], "mail")
-    host = f"mail.{found.domain}"
     holder = by_tells(table, found.tells) or _aliased(found, table, host, answer)
     return holder or Holder("Local", evidence=[f"a {host}"])
 

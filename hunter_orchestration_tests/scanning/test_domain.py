@@ -95,10 +95,36 @@ def test_behind_a_gateway_google_and_own_servers_are_found() -> None:
     assert scan(own)["provider"] == "Local"
 
 
+def test_behind_a_gateway_an_mx_of_its_own_is_its_own_server() -> None:
+    own = {"firma.example": [GATEWAY, "MX 50 posta.firma.example."], "posta.firma.example": ["A 192.0.2.5"]}
+    found = scan(own)
+    assert (found["provider"], found["gateway"], found["hoster"]) == ("Local", "Proofpoint", None)
+    found = scan({**own, "5.2.0.192.in-addr.arpa": ["PTR web5.guzel.net.tr."]})
+    assert (found["provider"], found["gateway"], found["hoster"]) == ("Hosting", "Proofpoint", "Güzel Hosting")
+
+
+@pytest.mark.parametrize("made_up", ["A 192.0.2.5", "CNAME ghs.googlehosted.com."])
+def test_behind_a_gateway_a_mail_host_that_a_wildcard_makes_up_says_nothing(made_up: str) -> None:
+    found = scan({"firma.example": [GATEWAY], "*.firma.example": [made_up]})
+    assert (found["provider"], found["gateway"]) == ("Unknown", "Proofpoint")
+    beside = {"mail.firma.example": ["A 192.0.2.6"], "*.firma.example": [made_up]}
+    assert scan({"firma.example": [GATEWAY], **beside})["provider"] == "Local"
+
+
+def test_only_microsofts_own_name_of_registration_is_a_tell() -> None:
+    weak = {"firma.example": [GATEWAY, 'TXT "MS=ms12345678"']}
+    registered = {"enterpriseregistration.firma.example": ["CNAME enterpriseregistration.windows.net."]}
+    assert scan({**weak, **registered})["provider"] == "M365"
+    site = {"*.firma.example": ["CNAME firma.z6.web.core.windows.net."]}
+    assert scan({**weak, **site})["provider"] == "Unknown"
+
+
 def test_own_mx_with_a_hosters_spf_reverse_name_or_shared_server_is_hosting() -> None:
     own = ["MX 10 mail.firma.example.", "A 192.0.2.5"]
     by_spf = scan({"firma.example": [*own, 'TXT "v=spf1 include:spf.natrohost.com -all"']})
     assert (by_spf["provider"], by_spf["hoster"]) == ("Hosting", "Natro")
+    led = scan({"firma.example": [*own, 'TXT "v=spf1 mx REDIRECT=_SPF.Natrohost.COM."']})
+    assert (led["provider"], led["hoster"]) == ("Hosting", "Natro")
     pointer = {"5.2.0.192.in-addr.arpa": ["PTR web5.guzel.net.tr."], "mail.firma.example": ["A 192.0.2.5"]}
     by_reverse = scan({"firma.example": own, **pointer})
     assert (by_reverse["provider"], by_reverse["hoster"]) == ("Hosting", "Güzel Hosting")
@@ -240,6 +266,28 @@ def test_keys_beside_a_wildcard_below_domainkey_are_found() -> None:
         key = KEY.replace("MIGf", "MIIB")
         found = scan({**records, f"{selector}._domainkey.firma.example": [key]})
         assert (found["dkim"], found["wildcard"]) == ({selector: "usable"}, True)
+
+
+def test_a_wildcard_is_told_by_the_one_selector_it_makes_up() -> None:
+    own = {f"selector{i}._domainkey.firma.example": [KEY.replace("MIGf", f"MII{i}")] for i in (1, 2)}
+    dangling = {"default._domainkey.firma.example": ["CNAME gone.posta.example."]}
+    found = scan({"firma.example": [OUTLOOK], "*._domainkey.firma.example": [KEY], **own, **dangling})
+    assert found["dkim"] == {"selector1": "usable", "selector2": "usable", "default": "broken"}
+    assert found["wildcard"] is True
+
+
+def test_keys_that_all_differ_are_kept_though_a_wildcard_gives_one_more() -> None:
+    names = ("selector1", "selector2", "default", "k1")
+    own = {f"{name}._domainkey.firma.example": [KEY.replace("MIGf", f"MII{i}")] for i, name in enumerate(names)}
+    found = scan({"firma.example": [OUTLOOK], "*._domainkey.firma.example": [KEY], **own})
+    assert (sorted(found["dkim"]), found["wildcard"]) == (sorted(names), True)
+
+
+@pytest.mark.parametrize("old", ['TXT "v=DKIM1; p="', "CNAME gone.posta.example."])
+def test_the_likeliest_other_selector_is_tried_when_those_found_are_of_no_use(old: str) -> None:
+    records = {"selector1._domainkey.firma.example": [old], "google._domainkey.firma.example": [KEY]}
+    found = scan({"firma.example": ["MX 10 mail.firma.example."], **records})
+    assert (found["dkim"]["google"], found["dkim_state"]) == ("usable", "found")
 
 
 def test_keys_made_up_anew_for_every_name_are_no_keys() -> None:
