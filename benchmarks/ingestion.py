@@ -76,11 +76,11 @@ def sync(port: int, database: str, pipe: Any) -> None:
     from hunter_orchestration.partner_center.client import PartnerCenterClient
     from hunter_orchestration.partner_center.ingestion import changed_since_watermark, fetch
     from hunter_orchestration.partner_center.reading import read_referrals
-    from hunter_orchestration.settings import Settings
+    from hunter_orchestration.settings import load_settings
     from hunter_orchestration.store import Store
 
     store = Store(database)
-    client = PartnerCenterClient(Settings(partner_center_url=f"http://127.0.0.1:{port}"), Bearer())
+    client = PartnerCenterClient(load_settings(partner_center_url=f"http://127.0.0.1:{port}"), Bearer())
     written, peak, marks = counting(store), Peak(), [time.perf_counter()]
     decision = changed_since_watermark(store, client)
     fetched = 0
@@ -108,12 +108,12 @@ def resync(port: int, database: str, pipe: Any) -> None:
     """Everything again with nothing changed: what a backfill of all days does to an unchanged list."""
     from hunter_orchestration.partner_center.client import PartnerCenterClient
     from hunter_orchestration.partner_center.ingestion import fetch
-    from hunter_orchestration.settings import Settings
+    from hunter_orchestration.settings import load_settings
     from hunter_orchestration.store import Store
     from hunter_orchestration.store.work import Window
 
     store = Store(database)
-    client = PartnerCenterClient(Settings(partner_center_url=f"http://127.0.0.1:{port}"), Bearer())
+    client = PartnerCenterClient(load_settings(partner_center_url=f"http://127.0.0.1:{port}"), Bearer())
     written, peak = counting(store), Peak()
     began = time.perf_counter()
     fetched = fetch(store, client, window=Window(EPOCH, EPOCH + timedelta(days=3650)), progress=peak)

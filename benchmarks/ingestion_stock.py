@@ -111,7 +111,7 @@ def _fill(store: Store, table: Table, alike: Mapping[str, Any], rows: Iterable[M
             text = io.StringIO()
             csv.writer(text).writerows(bound())
             text.seek(0)
-            cursor.copy_expert(f"COPY {table.name} ({columns}) FROM STDIN WITH (FORMAT csv)", text)  # type: ignore[attr-defined]
+            cursor.copy_expert(f"COPY {table.name} ({columns}) FROM STDIN WITH (FORMAT csv)", text)
         else:
             cursor.execute("BEGIN")
             marks = ", ".join("?" * len(names))

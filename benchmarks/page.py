@@ -134,7 +134,10 @@ def seed(store: Store, leads: int) -> None:
     columns = list(profiles[0])
     number = "integer" if store.dialect == "sqlite" else "bigint"
     with store.write() as connection:
-        run = lambda sql, rows=None: connection.execute(text(sql), rows) if rows else connection.execute(text(sql))  # noqa: E731
+
+        def run(sql: str, rows: Any = None) -> None:
+            connection.execute(text(sql), rows)
+
         run(f"CREATE TEMP TABLE seed_names (n {number} PRIMARY KEY, name text, name_key text, folded text, slug text)")
         run(
             "INSERT INTO seed_names VALUES (:n, :name, :key, :folded, :slug)",
@@ -324,9 +327,9 @@ def run(url: str, leads: int, rounds: int) -> int:
             p50, p95 = statistics.median(times), sorted(times)[int(len(times) * 0.95)]
             worst = max(worst, p95)
             told = ""
-            if question.peer is not None:
+            if (ask_peer := question.peer) is not None:
                 with store.read() as connection:
-                    peer, _ = measure(lambda: question.peer(connection), 3)  # noqa: B023  asked at once
+                    peer, _ = measure(lambda: ask_peer(connection), 3)
                 told = f"{peer:9.1f} {peer / p50:6.1f}x"
             missed += p95 >= goal
             print(f"{question.name:28} {p50:8.1f} {p95:8.1f} {told:19}{'' if p95 < goal else '  MISSED'}", flush=True)
