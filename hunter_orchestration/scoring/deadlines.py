@@ -80,3 +80,11 @@ def said_span(hours: int, lang: str) -> str:
     if hours <= 48 or hours % 24:
         return f"{hours} saat" if lang == "tr" else f"{hours} hour{'s' if hours != 1 else ''}"
     return f"{hours // 24} iş günü" if lang == "tr" else f"{hours // 24} working days"
+
+
+def said_window(hours: int, lang: str) -> str:
+    """A span to act within: hours say that weekends are left out, which working days say already."""
+    span = said_span(hours, lang)
+    if span.endswith(("saat", "hour", "hours")):
+        return f"{span}, hafta sonları hariç" if lang == "tr" else f"{span}, weekends not counted"
+    return span

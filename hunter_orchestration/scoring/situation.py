@@ -21,6 +21,8 @@ from hunter_orchestration.store.lead_details import refuses_contact
 _RECENT = timedelta(days=60)
 _EXPIRING = timedelta(days=7)
 _LONGEST = 200
+_REQUESTS = ("marketplace", "solution_provider")
+"""Categories of referrals in which the customer itself asked; the others are deals of partners and of Microsoft."""
 _LISTS = ("commercial_segments", "providers", "mail", "spf", "dkim", "dmarc")
 
 
@@ -102,13 +104,15 @@ def situation(
         "mail_elsewhere": tenant_known and mail["mail"] == "found" and mail["provider"] not in ("M365", "Unknown"),
         "co_sell": co_sell,
         "open_referral": any(row.get("is_open") for row in referrals),
-        "new_referral": any(row.get("status") == "New" for row in referrals),
+        "new_referral": any(_waits(row) for row in referrals),
+        "customer_request": any(row.get("is_open") and row.get("category") in _REQUESTS for row in referrals),
         "expiring": expires is not None and expires - now <= _EXPIRING,
         "deal": deal is not None,
         "contact": contact is not None,
         "refuses_contact": refused,
         "overdue": due is not None and due < now,
         "dated": by is not None,
+        "timed": due is not None,
     }
     named = templates.providers[mail["provider"]]
     own_name = (
@@ -124,7 +128,7 @@ def situation(
         "score": str(score.get("score", 0)),
         "category": category.category,
         "label": category.label_tr if lang == "tr" else category.label,
-        "window": deadlines.said_span(hours, lang) if hours else rhythm or "",
+        "window": deadlines.said_window(hours, lang) if hours else rhythm or "",
         "contact": contact or "",
         "gateway": _clean(mail["gateway"]),
         "includes": str(mail["includes"]),
@@ -181,6 +185,11 @@ def _changes(rows: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, tupl
     return recent
 
 
+def _waits(referral: Mapping[str, Any]) -> bool:
+    """Whether it is for us to accept or decline: what we sent out ourselves is for others to answer."""
+    return referral.get("status") == "New" and referral.get("direction") != "Outgoing"
+
+
 def _deal(lead: Mapping[str, Any], lang: Language) -> str | None:
     value = lead.get("deal_value")
     if value is None:
@@ -195,8 +204,8 @@ def _deal(lead: Mapping[str, Any], lang: Language) -> str | None:
 
 
 def _expires(lead: Mapping[str, Any], referrals: Sequence[Mapping[str, Any]], now: datetime) -> datetime | None:
-    stamps = [row["expires_at"] for row in referrals if row.get("status") == "New" and row.get("expires_at")]
-    if not stamps and lead.get("expires_at"):
+    stamps = [row["expires_at"] for row in referrals if _waits(row) and row.get("expires_at")]
+    if not referrals and lead.get("expires_at"):
         stamps = [lead["expires_at"]]
     ahead = [stamp for stamp in stamps if stamp >= now]
     return min(ahead) if ahead else None

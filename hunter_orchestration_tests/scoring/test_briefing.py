@@ -144,7 +144,7 @@ def test_the_risk_follows_from_what_was_found(scan: dict[str, Any], risk: str) -
 
 def test_a_partial_policy_says_its_share() -> None:
     told = said(lead(**{**GUARDED, "findings": {"dmarc": {"pct": 20}}}))
-    assert "only 20 % of the mail" in told["security"]["summary"]
+    assert "only 20% of the mail" in told["security"]["summary"]
 
 
 def test_turkish_names_carry_their_own_suffix() -> None:
@@ -238,21 +238,21 @@ def test_there_is_no_briefing_without_a_score() -> None:
 def test_a_template_and_a_price_of_ones_own_are_taken_at_once(tmp_path: Path) -> None:
     own, prices = tmp_path / "own.yaml", tmp_path / "prices.yaml"
     text = SHIPPED.read_text(encoding="utf-8")
-    shipped = 'en: "Act within {window}, weekends not counted."'
+    shipped = 'en: "Act within {window}."'
     own.write_text(text.replace(shipped, 'en: "Within {window}!"'), encoding="utf-8")
     prices.write_text(OFFERS.read_text(encoding="utf-8").replace("price: 22.00", "price: 19.90"), encoding="utf-8")
     mine = load_settings(briefing_file=own, offers_file=prices)
     told = briefing(lead(), "en", mine, now=TUESDAY)
-    assert (told["urgency"], told["offer"]["price"]) == ("Within 48 hours!", 19.9)
+    assert (told["urgency"], told["offer"]["price"]) == ("Within 48 hours, weekends not counted!", 19.9)
     own.write_text(text.replace(shipped, 'en: "In {window}."'), encoding="utf-8")
     os.utime(own, ns=(1, 1))
-    assert briefing(lead(), "en", mine, now=TUESDAY)["urgency"] == "In 48 hours."
+    assert briefing(lead(), "en", mine, now=TUESDAY)["urgency"] == "In 48 hours, weekends not counted."
 
 
 @pytest.mark.parametrize(
     ("change", "instead", "told"),
     [
-        ("{window} içinde", "{sure} içinde", "no such placeholder: {sure}"),
+        ("süresi: {window}", "süresi: {sure}", "no such placeholder: {sure}"),
         ("contact: true, en: \"Hello", "co_sell: true, en: \"Hello", "only filled in where the row asks for contact"),
         ("{company} at present", "{company.__class__} at present", "a plain name in braces"),
         ("risk: low }", "risk: tiny }", "risk"),
@@ -329,8 +329,8 @@ def test_the_least_number_of_employees_is_read_from_a_stated_size(size: str | No
 @pytest.mark.parametrize(
     ("kind", "old", "new", "english", "turkish"),
     [
-        ("dmarc", "absent", "none", "DMARC, from no record to reports only (p=none).",
-         "DMARC; önce: kayıt yok, şimdi: yalnızca rapor (p=none)."),
+        ("dmarc", "absent", "none", "DMARC, from no record to watches only (p=none).",
+         "DMARC; önce: kayıt yok, şimdi: yalnızca izleme (p=none)."),
         ("spf", "none", "valid -all", "SPF, from no record to valid (-all).",
          "SPF; önce: kayıt yok, şimdi: geçerli (-all)."),
         ("provider", "Local", "M365", "mail provider, from a server of their own to Microsoft 365.",
@@ -386,12 +386,12 @@ def test_an_open_referral_is_answered_even_where_the_domain_speaks_for_no_call(s
     [
         (GUARDED, "Nothing urgent"),
         ({**GUARDED, "dmarc_policy": "quarantine"}, "Move DMARC from quarantine to reject"),
-        ({**GUARDED, "findings": {"dmarc": {"pct": 20}}}, "Raise DMARC from 20 %"),
+        ({**GUARDED, "findings": {"dmarc": {"pct": 20}}}, "Raise DMARC from 20%"),
         ({**GUARDED, "spf_state": "none", "spf_all": None}, "Put SPF in order now"),
         ({**GUARDED, "dkim_found": False}, "Switch on DKIM signing: with DMARC"),
         ({**GUARDED, "spf_state": "syntax", "dmarc_state": "none", "dmarc_policy": None}, "Put SPF in order, then"),
         ({**GUARDED, "mx_state": "null"}, "Nothing to do"),
-        ({"mx_state": "null"}, "Publish SPF -all"),
+        ({"mx_state": "null"}, "If nothing is sent from the domain either, have SPF -all"),
     ],
 )
 def test_the_action_is_for_what_is_missing_and_for_nothing_that_is_there(scan: dict[str, Any], action: str) -> None:

@@ -347,7 +347,7 @@ def test_a_scored_lead_of_the_store_is_briefed_printed_and_explained(store: Stor
             "referrals": [],
         }
     told = briefing(facts, "tr", load_settings(), now=TUESDAY)
-    assert "önce: yalnızca rapor (p=none), şimdi: ret (p=reject)." in told["security"]["summary"]
+    assert "önce: yalnızca izleme (p=none), şimdi: ret (p=reject)." in told["security"]["summary"]
     assert "yalnızca %30" in told["security"]["summary"]
     assert "Anlaşma tutarı belirtilmiş: 1.250,50 TRY" in [part["text"] for part in told["potential"]["parts"]]
     assert pdf(told).startswith(b"%PDF-")
