@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.connection import wait as wait_for
+from typing import Any
 
 from hunter_orchestration.errors import TransientError
 from hunter_orchestration.loopback import is_loopback
@@ -43,6 +44,9 @@ class LostProcessError(TransientError):
             "A process that scanned along ended without a word; it may have run out of memory.",
             "Run again: what it had not stored is still due. HUNTER_SCAN_PROCESSES=1 does without others.",
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LostProcessError, ()
 
 
 class SharedDraw:

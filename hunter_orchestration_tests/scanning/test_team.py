@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import time
@@ -116,6 +117,12 @@ def test_the_others_go_with_the_process_that_began(sqlite_store: Store) -> None:
         gone, alive = psutil.wait_procs(there, timeout=15)
     assert len(gone) >= 2
     assert not alive
+
+
+def test_what_ends_one_process_is_told_to_another() -> None:
+    for error in (LostProcessError(), stage.DeadResolverError(30, 40, ["192.0.2.53:53"])):
+        told = pickle.loads(pickle.dumps(error))
+        assert (type(told), str(told)) == (type(error), str(error))
 
 
 @pytest.mark.parametrize(
