@@ -224,8 +224,9 @@ def misses(item: dict[str, Any], truth: dict[str, Any], dead: bool) -> list[str]
     return wrong
 
 
-def stage_rate(domains: list[str], address: str, processes: int) -> float:
-    """Domains a second of the whole stage into a new SQLite store, the start of its processes included."""
+def stage_rate(domains: list[str], address: str, processes: int) -> tuple[float, int]:
+    """Domains a second of the whole stage into a new SQLite store, the start of its processes included; and how many
+    those were. 0 leaves their number to the stage."""
     from hunter_orchestration.scanning import stage
     from hunter_orchestration.settings import load_settings
     from hunter_orchestration.store import Store, leads
@@ -246,7 +247,7 @@ def stage_rate(domains: list[str], address: str, processes: int) -> float:
         store.close()
     if result.counts["scanned"] != len(domains):
         raise SystemExit(f"{result.counts['scanned']} of {len(domains)} domains were scanned")
-    return float(result.facts["domains_per_second"])
+    return float(result.facts["domains_per_second"]), int(result.facts["processes"])
 
 
 def main() -> None:
@@ -257,7 +258,7 @@ def main() -> None:
     parser.add_argument("--peer-domains", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stage", action="store_true", help="also measure the whole stage, storage included")
-    parser.add_argument("--processes", type=int, default=1, help="with --stage: also by so many processes")
+    parser.add_argument("--processes", type=int, default=0, help="of the stage, beside one alone; 0: as it does itself")
     parser.add_argument("--peers-python", help="a Python interpreter that has checkdmarc and pycares")
     parser.add_argument("--massdns", help="the command of massdns, with its options")
     parser.add_argument("--dead", help="pattern of domains that never answer behind this resolver")
@@ -278,7 +279,8 @@ def main() -> None:
     names = names_by_type(address, domains) if options.massdns else {}
     massdns: list[tuple[float, float]] = []
     whole: list[float] = []
-    spread: list[float] = []
+    shared: list[float] = []
+    processes = 1
     packets = lost = 0
     rss = 0.0
     for _ in range(options.rounds):
@@ -292,9 +294,9 @@ def main() -> None:
         # Before the stage, whose SQLite maps its file.
         rss = rss or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         if options.stage:
-            whole.append(stage_rate(domains, options.resolver, 1))
-            if options.processes > 1:
-                spread.append(stage_rate(domains, options.resolver, options.processes))
+            whole.append(stage_rate(domains, options.resolver, 1)[0])
+            together, processes = stage_rate(domains, options.resolver, options.processes)
+            shared += [together] if processes > 1 else []
         if options.massdns:
             massdns.append(massdns_round(options.massdns, address, names))
         if options.peer_domains:
@@ -332,7 +334,7 @@ def main() -> None:
         report_peers(others, rate, statistics.median(cpus))
     if massdns:
         report_massdns(massdns, len(domains), rate, statistics.median(engine_rates) if engine_rates else None)
-    for rounds, where in ((whole, ""), (spread, f", in {options.processes} processes")):
+    for rounds, where in ((whole, " by one process"), (shared, f" by {processes} processes")):
         if rounds:
             stored = statistics.median(rounds)
             beside = f", {stored / statistics.median(engine_rates):.2f} of the engine's alone" if engine_rates else ""
