@@ -84,9 +84,10 @@ def _reachable(uri: str) -> bool:
 
 
 def _record(text: str) -> Finding:
-    tags: dict[str, str] = {}
+    version, *parts = text.split(";")
+    tags: dict[str, str] = {"v": version}
     problems: list[str] = []
-    for part in text.split(";")[1:]:
+    for part in parts:
         name, separator, value = part.partition("=")
         name = name.strip().lower()
         if not name and not separator:
@@ -95,8 +96,8 @@ def _record(text: str) -> Finding:
             problems.append(f"{part.strip()[:40]!r} has no value")
             continue
         if name in tags:
-            problems.append(f"{name} is given twice")
-            continue
+            # RFC 6376 section 3.2, which RFC 7489 section 6.3 follows: the entire list is invalid.
+            return Finding("malformed", record=text, reason=f"{name} is given twice")
         tags[name] = value.strip()
     rua = [uri.strip() for uri in tags.get("rua", "").split(",") if uri.strip()]
     reachable = [uri for uri in rua if _reachable(uri)]

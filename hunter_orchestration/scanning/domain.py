@@ -294,7 +294,9 @@ def _who(found: Gathered, table: ProviderTable) -> _Sub:
         return
     _tenant_from_mx(found, hosts)
     holder = by_mx(table, found.domain, hosts)
-    if holder is not None and holder.provider != "Unknown":
+    # A host of nobody we know may stand before Microsoft 365, as the company's own may.
+    stranger = holder if holder is not None and holder.provider == "Other" and holder.service is None else None
+    if holder is not None and holder.provider != "Unknown" and stranger is None:
         found.holder = holder
         if holder.service == _M365:
             _tell(found, table, "M365", "mx")
@@ -302,7 +304,7 @@ def _who(found: Gathered, table: ProviderTable) -> _Sub:
     gateway = holder.gateway if holder is not None else None
     if gateway is not None or found.tells.by.keys() & {_M365}:
         yield from _microsoft_tells(found, table)
-    mailbox = by_tells(table, found.tells) if gateway is not None else _hybrid(found, table)
+    mailbox = (by_tells(table, found.tells) if gateway is not None else _hybrid(found, table)) or stranger
     if mailbox is None and gateway is not None and not any(is_own(host, found.domain) for host in hosts):
         mailbox = yield from _mail_host(found, table)
     elif mailbox is None:
@@ -348,7 +350,7 @@ def _microsoft_tells(found: Gathered, table: ProviderTable) -> _Sub:
 
 
 def _hybrid(found: Gathered, table: ProviderTable) -> Holder | None:
-    """Microsoft 365 behind the company's own relay: autodiscover must say so, and another tell agree."""
+    """Microsoft 365 behind the relay of the company or of a stranger: autodiscover must say so, another tell agree."""
     kinds = found.tells.by.get(_M365, set())
     return by_tells(table, found.tells) if "autodiscover" in kinds and len(kinds) >= 2 else None
 

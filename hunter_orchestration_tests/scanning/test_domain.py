@@ -111,6 +111,13 @@ def test_behind_a_gateway_a_mail_host_that_a_wildcard_makes_up_says_nothing(made
     assert scan({"firma.example": [GATEWAY], **beside})["provider"] == "Local"
 
 
+def test_before_microsoft_365_may_stand_a_host_of_nobody_known() -> None:
+    records = {"firma.example": ["MX 10 mx.filtre.example.", SPF_M365]}
+    assert scan(records)["provider"] == "Other"
+    found = scan({**records, "autodiscover.firma.example": ["CNAME autodiscover.outlook.com."]})
+    assert (found["provider"], found["gateway"]) == ("M365", None)
+
+
 def test_only_microsofts_own_name_of_registration_is_a_tell() -> None:
     weak = {"firma.example": [GATEWAY, 'TXT "MS=ms12345678"']}
     registered = {"enterpriseregistration.firma.example": ["CNAME enterpriseregistration.windows.net."]}

@@ -170,6 +170,8 @@ def test_hosts_are_asked_for_only_when_they_could_break_the_limit_of_voids() -> 
         (["v=DMARC1; rua=nowhere"], "malformed", None, None),
         (["v=DMARC1; p=reject; sp=rejct; rua=mailto:a@b.example"], "bad_policy", "none", 100),
         (["v=DMARC1; p=reject; np=rejct"], "malformed", None, None),
+        (["v=DMARC1; p=reject; P=reject; rua=mailto:a@b.example"], "malformed", None, None),
+        (["v=DMARC1; v=DMARC1; p=reject"], "malformed", None, None),
         (["v=DMARC1; p=reject; sp=none; np=Reject"], "valid", "reject", 100),
         (["v=spf1 -all"], "none", None, None),
         ([], "none", None, None),
