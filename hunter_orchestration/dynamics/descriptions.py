@@ -20,7 +20,7 @@ from hunter_orchestration.scoring.templates import Language, sources_in_force
 from hunter_orchestration.settings import Settings
 
 SOURCE = "lead.briefing"
-_SCORE = ("domain", "score", "commercial_segment", "complete", "inputs", "scored_at", "changed_at")
+_SCORE = ("domain", "score", "commercial_segment", "complete", "inputs", "changed_at", "priority_since")
 _SCAN = ("provider", "gateway", "hoster", "mx_state", "spf_state", "spf_all", "spf_includes", "dkim_found",
          "dmarc_state", "dmarc_policy")  # fmt: skip
 _REFERRAL: Mapping[str, str] = {"en": "Referral", "tr": "Yönlendirme"}

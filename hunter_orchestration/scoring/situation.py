@@ -77,7 +77,7 @@ def situation(
     changes = _changes(facts.get("scan_changes") or (), now)
     deal = _deal(lead, lang)
     expires = _expires(lead, referrals, now)
-    since = score.get("changed_at") or score.get("scored_at")
+    since = score.get("priority_since")
     people: Sequence[Mapping[str, Any]] = facts.get("contacts") or ()
     willing = [person for person in people if not refuses_contact(person)]
     refused = bool(people) and not willing

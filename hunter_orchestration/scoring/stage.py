@@ -159,4 +159,5 @@ def _row(
         "breakdown": [point.stored() for point in outcome.breakdown],
         "scored_at": now,
         "changed_at": now if has_moved or row["score_changed_at"] is None else row["score_changed_at"],
+        "priority_since": row["priority_since"] if row["priority"] == outcome.priority_category else now,
     }

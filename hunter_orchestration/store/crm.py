@@ -92,8 +92,8 @@ def company_rows(connection: Connection, domains: Sequence[str]) -> dict[str, di
 
 
 _SCORED = ("score", "priority", "priority_label", "segment", "commercial_segment", "technical_heat", "commercial_heat",
-           "provider", "rules_version", "breakdown", "complete", "scored_at", "changed_at", "inputs",
-           "domain")  # fmt: skip
+           "provider", "rules_version", "breakdown", "complete", "scored_at", "changed_at",
+           "priority_since", "inputs", "domain")  # fmt: skip
 _SCANNED = ("provider", "gateway", "hoster", "tenant_id", "tenant_name", "mx_state", "spf_state", "spf_all",
             "spf_includes", "dkim_found", "dmarc_state", "dmarc_policy", "scanned_at")  # fmt: skip
 _FINDINGS = type_coerce(scans.c.findings, JSON)

@@ -73,7 +73,7 @@ def _with_inputs(connection: Connection, condition: Any, order: Any, limit: int)
             companies.c.domain, companies.c.tenant_id.label("stated_tenant_id"), companies.c.has_open_co_sell,
             companies.c.score_due_at, companies.c.merged_into, scans.c.id.label("scan_id"), *_SCAN_COLUMNS,
             scores.c.rules_version, scores.c.input_hash, scores.c.score, scores.c.priority,
-            scores.c.changed_at.label("score_changed_at"),
+            scores.c.changed_at.label("score_changed_at"), scores.c.priority_since,
         )
         .select_from(
             companies.outerjoin(scans, and_(scans.c.domain == companies.c.domain, scans.c.is_current)).outerjoin(

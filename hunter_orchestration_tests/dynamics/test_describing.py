@@ -80,6 +80,18 @@ def test_a_day_that_passes_changes_no_description(world: World) -> None:
     assert "Yandex" not in described(world)
 
 
+def test_a_score_that_moves_within_its_category_keeps_the_day_its_call_was_due(world: World) -> None:
+    add_companies(world.store, [1])
+    world.push()
+    assert "Overdue" not in described(world)
+    change_score(world.store, domain_of(1), score=90, changed_at=NOW + timedelta(days=10))
+    world.push()
+    text = described(world)
+    assert text.startswith("P2 Competitive Takeover, score 90\n")
+    assert "\nUrgency: Overdue: the first call was due by Wednesday 25 November 2026." in text
+    assert text.endswith("As of: Monday 30 November 2026")
+
+
 def test_what_sales_wrote_into_the_description_stays(world: World) -> None:
     add_companies(world.store, [1])
     world.push()

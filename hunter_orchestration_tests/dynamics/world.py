@@ -106,6 +106,7 @@ def add_companies(
                 ],
                 "scored_at": NOW,
                 "changed_at": NOW,
+                "priority_since": NOW,
             }
         )
         rows["scans"].append(

@@ -1,19 +1,23 @@
-"""``hunter db upgrade`` on a database of the first schema that holds leads: all of it is there, counted and found."""
+"""``hunter db upgrade`` on a database that holds leads: all of it is there, counted and found."""
 
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect, text
+from sqlalchemy import Table, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
 from hunter_orchestration.cli import app
 from hunter_orchestration.commands import operations
 from hunter_orchestration.store import Store
-from hunter_orchestration.store.migrate import _config, current_version, newest_version
+from hunter_orchestration.store.migrate import _config, current_version, newest_version, upgrade
 from hunter_orchestration.store.tables.leads import leads
+from hunter_orchestration.store.tables.scores import score_history, scores
 from hunter_orchestration_tests.web.seeding import lead, random_lead
 
 _LEADS = 300
@@ -26,10 +30,10 @@ def _registered() -> None:
         operations.register(app)
 
 
-def _insert(store: Store, rows: list[dict[str, object]]) -> None:
-    there = {column["name"] for column in inspect(store.engine).get_columns("leads")}
+def _insert(store: Store, rows: list[dict[str, Any]], table: Table = leads) -> None:
+    there = {column["name"] for column in inspect(store.engine).get_columns(table.name)}
     with store.write() as connection:
-        connection.execute(leads.insert(), [{name: row[name] for name in row if name in there} for row in rows])
+        connection.execute(table.insert(), [{name: row[name] for name in row if name in there} for row in rows])
 
 
 def _counts(store: Store, source: str, rows: str) -> dict[str, list[tuple[str, int]]]:
@@ -78,4 +82,67 @@ def test_a_store_of_the_first_schema_is_upgraded_with_what_it_holds(
     with store.read() as connection:
         some = connection.execute(text("SELECT domain FROM leads WHERE domain LIKE 'd%' LIMIT 1")).scalar_one()
     assert _found(store, str(some)) == 1
+    store.close()
+
+
+_DAYS = [datetime(2026, 11, day, 9, 30, tzinfo=UTC) for day in range(1, 8)]
+_HISTORIES: dict[str, tuple[list[tuple[int, str]], int]] = {
+    "moved-inside.example": ([(0, "P1"), (2, "P1"), (5, "P1")], 0),
+    "came-once.example": ([(0, "P3"), (2, "P1"), (5, "P1")], 2),
+    "came-back.example": ([(0, "P1"), (1, "P3"), (3, "P1"), (5, "P1")], 3),
+    "at-one-time.example": ([(1, "P3"), (1, "P1"), (5, "P1")], 1),
+    "later-written-first.example": ([(5, "P1"), (3, "P1"), (1, "P4")], 3),
+    "none-kept.example": ([], 5),
+    "kept-of-another-alone.example": ([(1, "P2")], 5),
+}
+"""Company, its history as day and priority in the order written, and the day since when it is P1; day 5 is its last
+change."""
+
+
+def _score(domain: str) -> dict[str, Any]:
+    return {
+        "domain": domain, "rules_version": "1", "input_hash": "x", "inputs": {}, "provider": "Local", "score": 20,
+        "complete": True, "segment": "Migration", "technical_heat": "Warm", "commercial_segment": "GREENFIELD",
+        "commercial_heat": "HIGH", "priority": "P1", "priority_label": "", "breakdown": [{"rule": "spf"}],
+        "scored_at": _DAYS[6], "changed_at": _DAYS[5],
+    }  # fmt: skip
+
+
+def _shape(store: Store) -> list[Any]:
+    """Columns, keys and indexes of the tables that the migration touches."""
+    found = inspect(store.engine)
+    return [
+        (
+            [(one["name"], str(one["type"]), one["nullable"], one.get("comment")) for one in found.get_columns(table)],
+            found.get_pk_constraint(table),
+            found.get_indexes(table),
+        )
+        for table in ("scores", "watermarks", "leases", "sync_runs")
+    ]
+
+
+def test_since_when_a_lead_has_its_priority_is_read_from_its_history(store_url: str) -> None:
+    store = Store(store_url)
+    command.upgrade(_config(store), "0004")
+    before = _shape(store)
+    _insert(store, [_score(domain) for domain in _HISTORIES], scores)
+    lines = [
+        {"domain": domain, "at": _DAYS[day], "score": 20, "priority": priority, "rules_version": "1"}
+        for domain, (steps, _since) in _HISTORIES.items()
+        for day, priority in steps
+    ]
+    _insert(store, lines, score_history)
+    for _there_and_back in range(2):
+        upgrade(store)
+        with store.read() as connection:
+            kept = {row["domain"]: dict(row) for row in connection.execute(select(scores)).mappings()}
+        assert {domain: row["priority_since"] for domain, row in kept.items()} == {
+            domain: _DAYS[since] for domain, (_steps, since) in _HISTORIES.items()
+        }
+        for domain, row in kept.items():
+            assert {name: value for name, value in row.items() if name != "priority_since"} == _score(domain)
+        with pytest.raises(IntegrityError):
+            _insert(store, [_score("without.example")], scores)
+        command.downgrade(_config(store), "0004")
+        assert _shape(store) == before
     store.close()

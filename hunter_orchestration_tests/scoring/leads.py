@@ -108,6 +108,7 @@ def facts_of(company: dict[str, Any], scan: dict[str, Any], **given: Any) -> dic
             "score": outcome.score, "complete": outcome.complete, "segment": outcome.segment,
             "commercial_segment": outcome.commercial_segment, "priority": outcome.priority_category,
             "breakdown": [asdict(point) for point in outcome.breakdown], "changed_at": TUESDAY, "scored_at": TUESDAY,
+            "priority_since": TUESDAY,
         },
         "scan": scan,
         "scan_changes": [],

@@ -158,7 +158,7 @@ def test_the_call_is_due_in_working_time_from_when_the_category_was_given() -> N
     assert said(lead())["next_step"]["by"] == "2026-11-26"
     friday = datetime(2026, 11, 27, 15, tzinfo=UTC)
     facts = lead()
-    facts["score"]["changed_at"] = friday
+    facts["score"]["priority_since"] = friday
     assert said(facts, now=friday)["next_step"]["by"] == "2026-12-01"
     assert said(facts, now=friday)["urgency"] == "Act within 48 hours, weekends not counted."
 
@@ -189,7 +189,7 @@ def test_a_renewal_is_asked_for_every_two_weeks_and_is_never_overdue() -> None:
 def test_a_turn_on_a_weekend_is_put_off_to_monday() -> None:
     saturday = datetime(2026, 11, 28, 9, tzinfo=UTC)
     renewal = lead(provider="M365", **GUARDED)
-    renewal["score"]["changed_at"] = saturday
+    renewal["score"]["priority_since"] = saturday
     assert said(renewal, now=saturday)["next_step"]["by"] == "2026-12-14"
 
 

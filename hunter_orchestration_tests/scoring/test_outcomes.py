@@ -30,7 +30,7 @@ def given_history(store: Store, domain: str, *steps: tuple[datetime, int, str]) 
         "domain": domain, "rules_version": "1", "input_hash": "x", "inputs": {}, "provider": "M365", "score": value,
         "complete": True, "segment": "Existing", "technical_heat": "Hot", "commercial_segment": "RENEWAL",
         "commercial_heat": "MEDIUM", "priority": priority, "priority_label": "", "breakdown": [], "scored_at": at,
-        "changed_at": at,
+        "changed_at": at, "priority_since": at,
     }  # fmt: skip
     with store.write() as connection:
         connection.execute(score_history.insert(), rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from hunter_orchestration.store.tables.operations import events
 from hunter_orchestration.store.tables.scans import scan_changes, scans
 from hunter_orchestration.store.tables.scores import score_history
 from hunter_orchestration.store.tables.scores import scores as scores_table
-from hunter_orchestration.store.work import Window
+from hunter_orchestration.store.work import Window, utc_now
 from hunter_orchestration_tests.scoring.leads import GUARDED, RULES, TUESDAY, UNANSWERED, company_row, keep, scan_row
 
 SHIPPED = Path(rules_module.__file__).with_name("rules.yaml")
@@ -204,6 +204,52 @@ def test_other_rules_score_every_lead_again_and_only_once(store: Store, tmp_path
     assert everything(store) == before
 
 
+def given_two_scored_long_ago(store: Store) -> datetime:
+    """P1 and P2 since three weeks, both due again."""
+    given_two(store)
+    stage.run(store, load_settings())
+    then = utc_now() - timedelta(weeks=3)
+    for domain in ("a.example", "g.example"):
+        change(store, scores_table, domain, scored_at=then, changed_at=then, priority_since=then)
+    return then
+
+
+def urgency(store: Store, domain: str) -> str:
+    return str(briefing(stored_facts(store, domain), "en", load_settings(), now=utc_now())["urgency"])
+
+
+def test_a_score_that_moves_within_its_category_leaves_an_overdue_call_overdue(store: Store) -> None:
+    then = given_two_scored_long_ago(store)
+    before = urgency(store, "g.example")
+    assert before.startswith("Overdue: the first call was due by ")
+    change(store, companies, "g.example", has_open_co_sell=True)
+    stage.run(store, load_settings())
+    found = current(store, "g.example")
+    assert (found["score"], found["priority"], found["priority_since"]) == (100, "P2", then)
+    assert found["changed_at"] > then
+    assert urgency(store, "g.example") == before
+
+
+def test_another_category_is_counted_from_when_it_came(store: Store, tmp_path: Path) -> None:
+    then = given_two_scored_long_ago(store)
+    change(store, companies, tenant_id="11111111-2222-3333-4444-555555555555")
+    stage.run(store, load_settings())
+    found = current(store)
+    assert (found["priority"], found["priority_since"]) == ("P3", found["changed_at"])
+    assert found["priority_since"] > then
+    assert urgency(store, "a.example").startswith("Act within 5 working days")
+    assert current(store, "g.example")["priority_since"] == then
+    other = load_settings(rules_file=own_rules(tmp_path, "next", google=("Google: 50", "Google: 15")))
+    stage.run(store, other)
+    moved = current(store, "g.example")
+    assert (moved["priority"], moved["priority_since"]) == ("P5", moved["scored_at"])
+    assert current(store)["priority_since"] == found["priority_since"]
+    change(store, companies, tenant_id=None)
+    stage.run(store, load_settings())
+    back = current(store)
+    assert (back["priority"], back["priority_since"]) == ("P1", back["scored_at"])
+
+
 def test_other_rules_leave_a_merged_company_alone(store: Store, tmp_path: Path) -> None:
     given_two(store)
     stage.run(store, load_settings())
@@ -326,6 +372,19 @@ def run_command(store: Store, *arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments), env={"HUNTER_DATABASE_URL": str(store.url)})
 
 
+def stored_facts(store: Store, domain: str) -> dict[str, Any]:
+    with store.read() as connection:
+        return {
+            "lead": dict(lead_details.lead(connection, domain) or {}),
+            "company": dict(company_store.one(connection, domain) or {}),
+            "contacts": [],
+            "score": dict(lead_details.score(connection, domain) or {}),
+            "scan": dict(lead_details.scan(connection, domain) or {}),
+            "scan_changes": [dict(row) for row in lead_details.changes(connection, domain)],
+            "referrals": [],
+        }
+
+
 def test_a_scored_lead_of_the_store_is_briefed_printed_and_explained(store: Store) -> None:
     entries = [{"name": "g.example", "type": "MX", "state": "found", "records": ["1 aspmx.l.google.com"], "ttl": 300}]
     findings = {"domain": "g.example", "evidence": entries, "dmarc": {"pct": 30}}
@@ -336,16 +395,7 @@ def test_a_scored_lead_of_the_store_is_briefed_printed_and_explained(store: Stor
         row = {"domain": "g.example", "at": TUESDAY, "kind": "dmarc", "old": "none", "new": "reject"}
         connection.execute(scan_changes.insert(), [row])
         connection.execute(update(leads).values(deal_value=Decimal("1250.50"), currency="TRY"))
-    with store.read() as connection:
-        facts = {
-            "lead": dict(lead_details.lead(connection, "g.example") or {}),
-            "company": dict(company_store.one(connection, "g.example") or {}),
-            "contacts": [],
-            "score": dict(lead_details.score(connection, "g.example") or {}),
-            "scan": dict(lead_details.scan(connection, "g.example") or {}),
-            "scan_changes": [dict(row) for row in lead_details.changes(connection, "g.example")],
-            "referrals": [],
-        }
+    facts = stored_facts(store, "g.example")
     told = briefing(facts, "tr", load_settings(), now=TUESDAY)
     assert "önce: yalnızca izleme (p=none), şimdi: ret (p=reject)." in told["security"]["summary"]
     assert "yalnızca %30" in told["security"]["summary"]

@@ -355,6 +355,7 @@ def _score(connection: Connection, one: Invented, at: datetime) -> None:
             ],
             scored_at=at,
             changed_at=at,
+            priority_since=at,
         )
     )
 

@@ -137,6 +137,7 @@ def scored(connection: Connection, domain: str, **values: Any) -> None:
         ],
         "scored_at": NOW,
         "changed_at": NOW,
+        "priority_since": NOW,
     }
     connection.execute(scores.insert().values(**(row | values)))
     leads.refresh(connection, [domain])

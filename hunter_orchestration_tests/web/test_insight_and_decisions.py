@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.tables.operations import events
 from hunter_orchestration.store.tables.referrals import referrals
+from hunter_orchestration.store.tables.scores import scores
+from hunter_orchestration.store.work import utc_now
 from hunter_orchestration_tests.web import seeding
 from hunter_orchestration_tests.web.conftest import ClientFactory
 from hunter_orchestration_tests.web.engine import Engine
@@ -58,6 +62,13 @@ def test_a_briefing_is_text_and_paper(client_for: ClientFactory, furnished: Stor
     assert paper.headers["content-type"] == "application/pdf"
     assert paper.content.startswith(b"%PDF-")
     assert client.get(f"/api/v1/leads/{DOMAIN}/briefing?lang=de").status_code == 422
+
+
+def test_a_briefing_counts_from_when_the_lead_got_its_category(client_for: ClientFactory, furnished: Store) -> None:
+    with furnished.write() as connection:
+        connection.execute(update(scores).values(changed_at=utc_now(), priority_since=utc_now() - timedelta(weeks=3)))
+    told = client_for(furnished).get(f"/api/v1/leads/{DOMAIN}/briefing").json()["briefing"]
+    assert told["urgency"].startswith("Overdue: the first call was due by ")
 
 
 def test_a_lead_is_added_by_hand_and_starts_a_run(client: TestClient, engine: Engine) -> None:

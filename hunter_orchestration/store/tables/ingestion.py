@@ -52,9 +52,20 @@ quarantine = Table(
 watermarks = Table(
     "watermarks",
     metadata,
-    Column("source", Text, primary_key=True, comment="partnercenter, dynamics…"),
-    Column("scope", Text, primary_key=True, comment="referrals, change-token:accounts…"),
-    Column("value", Text, nullable=False, comment="a UTC stamp in ISO 8601, or an opaque token"),
+    Column("source", Text, primary_key=True, comment="partnercenter, dynamics or alerts"),
+    Column(
+        "scope",
+        Text,
+        primary_key=True,
+        comment="partnercenter: referrals; dynamics: changes:account, columns:account…, organisation, mapping, texts, "
+        "not_before; alerts: target/subject",
+    ),
+    Column(
+        "value",
+        Text,
+        nullable=False,
+        comment="a UTC stamp in ISO 8601, the link to the next changes, or what was seen or told last",
+    ),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 

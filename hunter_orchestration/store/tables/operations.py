@@ -13,7 +13,8 @@ sync_runs = Table(
         "kind",
         Text,
         nullable=False,
-        comment="the stage: raw_leads, referrals, companies, domain_scans, lead_scores, dynamics_records, pull, reconcile…",
+        comment="the stage: raw_leads, imported_leads, referrals, companies, domain_scans, domain_details, lead_scores, "
+        "dynamics_records, dynamics_changes, dynamics_differences",
     ),
     Column("run_id", Text, comment="Dagster's run id"),
     Column("requested_by", Text),
@@ -47,8 +48,13 @@ events = Table(
 leases = Table(
     "leases",
     metadata,
-    Column("name", Text, primary_key=True, comment="one of a kind of work: referral_sync, dynamics_push…"),
-    Column("owner", Text, nullable=False, comment="run id or host:pid"),
+    Column(
+        "name",
+        Text,
+        primary_key=True,
+        comment="work that one does at a time: referral_sync, referral_read, import:<id>, dynamics, doctor",
+    ),
+    Column("owner", Text, nullable=False, comment="Dagster's run id, or the process of a command"),
     Column("token", Integer, nullable=False, comment="grows with each holder; a late writer's is refused"),
     Column("until", UtcDateTime, nullable=False),
 )

@@ -24,6 +24,7 @@ scores = Table(
     Column("breakdown", Json, nullable=False, comment="every point with its reason and evidence"),
     Column("scored_at", UtcDateTime, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False, comment="last time score or priority became another"),
+    Column("priority_since", UtcDateTime, nullable=False, comment="since when it has this priority"),
     Index("ix_scores_rules_version", "rules_version", "domain"),
 )
 
