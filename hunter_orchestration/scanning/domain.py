@@ -366,7 +366,7 @@ def _mail_host(found: Gathered, table: ProviderTable) -> Generator[list[Question
         if target in _WEB_MAIL:
             _tell(found, table, _WEB_MAIL[target], "mail")
     holder = by_tells(table, found.tells) or _aliased(found, table, host, answer)
-    return holder or Holder("Local", evidence=[f"a {host}"])
+    return holder or _beside_the_site(found, host, answer) or Holder("Local", evidence=[f"a {host}"])
 
 
 def _aliased(found: Gathered, table: ProviderTable, host: str, answer: Answer) -> Holder | None:
@@ -376,6 +376,14 @@ def _aliased(found: Gathered, table: ProviderTable, host: str, answer: Answer) -
         return None
     named.evidence = [f"{host} is an alias of {answer.cnames[-1]}"]
     return named
+
+
+def _beside_the_site(found: Gathered, host: str, address: Answer) -> Holder | None:
+    """A mail host on the web server of a domain whose names a hoster serves is that hoster's."""
+    if found.dns_host is None or found.a is None or not set(found.a.records) & set(address.records):
+        return None
+    evidence = [f"ns {found.dns_host}", f"{host} is the web server"]
+    return Holder("Hosting", found.dns_host, None, found.dns_host, evidence)
 
 
 def _own_servers(
@@ -398,10 +406,9 @@ def _own_servers(
     if address.state != "found":
         own.certain = False
         return own
-    site = set(found.a.records) if found.a is not None else set()
-    if found.dns_host is not None and site & set(address.records):
-        evidence = [f"ns {found.dns_host}", f"mx {host} is the web server"]
-        return Holder("Hosting", found.dns_host, None, found.dns_host, evidence)
+    hosted = _beside_the_site(found, f"mx {host}", address)
+    if hosted is not None:
+        return hosted
     reverse = ".".join(reversed(address.records[0].split("."))) + ".in-addr.arpa"
     answer = (yield from _ask(found, [Question(reverse, PTR, shared=True, tries=2)], core=False))[0]
     for name in answer.records:

@@ -93,6 +93,8 @@ def test_behind_a_gateway_google_and_own_servers_are_found() -> None:
     assert scan(google)["provider"] == "Google"
     own = {"firma.example": [GATEWAY], "mail.firma.example": ["A 192.0.2.5"]}
     assert scan(own)["provider"] == "Local"
+    beside = scan({**own, "firma.example": [GATEWAY, "NS tr.dnsenable.com.", "A 192.0.2.5"]})
+    assert (beside["provider"], beside["hoster"]) == ("Hosting", "İsimtescil")
 
 
 def test_behind_a_gateway_an_mx_of_its_own_is_its_own_server() -> None:
