@@ -2,59 +2,25 @@
 
 ``plan`` is a task of the engine: a generator of questions, free of sockets and clocks. It asks as little as the truth
 allows. The MX goes first, alone: a domain that doesn't exist or doesn't answer ends there. An NXDOMAIN at
-``_domainkey`` spares the selectors (RFC 8020). Tells of the mailbox behind a gateway are asked for only there.
+``_domainkey`` spares the selectors (RFC 8020).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
-from dataclasses import dataclass, field
 
 from hunter_orchestration.scanning import dkim, dmarc, spf
-from hunter_orchestration.scanning.mailbox import Holder, Tells, by_mx, by_tells, is_own, useful_hosts
+from hunter_orchestration.scanning.gathered import Gathered, Plan, Steps, ask, tell
+from hunter_orchestration.scanning.holders import who
+from hunter_orchestration.scanning.mailbox import is_own
 from hunter_orchestration.scanning.providers import ProviderTable
 from hunter_orchestration.scanning.tasks import Question
-from hunter_orchestration.scanning.wire import MX, NS, PTR, TXT, A, Answer
+from hunter_orchestration.scanning.wire import MX, NS, TXT, A, Answer
 
 LEAST_SELECTORS, MOST_SELECTORS = 20, 28
 _SPF_ROUNDS = 11
-_M365 = "Microsoft 365"
 _SENDING = ("SendGrid", "Mailgun", "Amazon")
-_WEB_MAIL = {"ghs.googlehosted.com": "Google", "domain.mail.yandex.net": "Yandex"}
-
-
-@dataclass(slots=True)
-class Gathered:
-    """Everything the lookups of one domain gave, ready to be told.
-
-    ``asked`` holds every question with its answer, in order; ``failed`` the core ones that stayed unknown;
-    ``selected`` the DKIM selectors under which there is text; ``made_up`` the text a wildcard gives them all, None
-    without a wildcard and when it gives each another.
-    """
-
-    domain: str
-    mx: Answer
-    txt: Answer | None = None
-    a: Answer | None = None
-    ns: Answer | None = None
-    spf: spf.Finding = field(default_factory=lambda: spf.Finding("none"))
-    dmarc: dmarc.Finding = field(default_factory=lambda: dmarc.Finding("none"))
-    keys: dict[str, dkim.Key] = field(default_factory=dict)
-    selected: list[tuple[str, Answer]] = field(default_factory=list)
-    dkim_absent: bool = False
-    wildcard: bool = False
-    made_up: bytes | None = None
-    tenant_name: str | None = None
-    tells: Tells = field(default_factory=Tells)
-    holder: Holder = field(default_factory=lambda: Holder("Unknown", certain=False))
-    dns_host: str | None = None
-    asked: list[tuple[Question, Answer]] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
-
-
-Plan = Generator[list[Question], list[Answer], Gathered]
-_Sub = Generator[list[Question], list[Answer], None]
 
 
 def plan(domain: str, table: ProviderTable) -> Plan:
@@ -68,7 +34,7 @@ def plan(domain: str, table: ProviderTable) -> Plan:
         table: the provider table.
     """
     found = Gathered(domain, Answer("unknown", "gave_up"))
-    found.mx = (yield from _ask(found, [Question(domain, MX, tries=3)]))[0]
+    found.mx = (yield from ask(found, [Question(domain, MX, tries=3)]))[0]
     if found.mx.reason == "nxdomain" and not found.mx.cnames:
         _never_existed(found)
         return found
@@ -76,7 +42,7 @@ def plan(domain: str, table: ProviderTable) -> Plan:
         # Some servers fail on one type only. After silence one more question shows whether anybody is there.
         if found.mx.reason not in ("resolver_dead", "gave_up"):
             tries = 1 if found.mx.reason == "timeout" else 2
-            found.txt = (yield from _ask(found, [Question(domain, TXT, tries=tries)]))[0]
+            found.txt = (yield from ask(found, [Question(domain, TXT, tries=tries)]))[0]
         if found.txt is None or found.txt.state == "unknown":
             _give_up(found, found.mx.reason)
             return found
@@ -84,7 +50,7 @@ def plan(domain: str, table: ProviderTable) -> Plan:
     questions.append(Question(f"_domainkey.{domain}", TXT))
     if found.txt is None:
         questions.append(Question(domain, TXT))
-    answers = yield from _ask(found, questions)
+    answers = yield from ask(found, questions)
     found.ns, found.a, dmarc_answer, keys_answer = answers[:4]
     txt = found.txt if found.txt is not None else answers[4]
     found.txt = txt
@@ -92,21 +58,8 @@ def plan(domain: str, table: ProviderTable) -> Plan:
     for service in table.verified(txt.records):
         found.tells.add(service, "txt")
     yield from _policies(found, txt, dmarc_answer, keys_answer, table)
-    yield from _who(found, table)
+    yield from who(found, table)
     return found
-
-
-def _ask(
-    found: Gathered, questions: list[Question], core: bool = True
-) -> Generator[list[Question], list[Answer], list[Answer]]:
-    answers = yield questions
-    found.asked += zip(questions, answers, strict=True)
-    if core:
-        for question, answer in zip(questions, answers, strict=True):
-            # A host that an SPF record names is asked for its void lookups alone.
-            if answer.state == "unknown" and (question.qtype == TXT or not question.shared):
-                found.failed.append((question.name, answer.reason))
-    return answers
 
 
 def _never_existed(found: Gathered) -> None:
@@ -138,7 +91,7 @@ def _policies(
     dmarc_answer: Answer,
     keys_answer: Answer,
     table: ProviderTable,
-) -> _Sub:
+) -> Steps:
     """Whatever of SPF's includes and DKIM's selectors may be asked together, is."""
     found.dmarc = dmarc.read(dmarc_answer)
     found.dmarc.at = f"_dmarc.{found.domain}" if found.dmarc.record else None
@@ -152,7 +105,7 @@ def _policies(
         asked = sorted(needed)[: spf.LOOKUP_LIMIT]
         questions = [Question(name, qtype, shared=True) for name, qtype in asked]
         questions += [Question(f"{selector}._domainkey.{found.domain}", TXT) for selector in selectors]
-        answers = yield from _ask(found, questions)
+        answers = yield from ask(found, questions)
         for (name, qtype), answer in zip(asked, answers, strict=False):
             if qtype == TXT:
                 included[name] = answer
@@ -244,10 +197,10 @@ def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], tab
             if service is not None:
                 found.tells.add(service, "dkim")
         elif selector == "google" and found.keys[selector].state in ("usable", "revoked"):
-            _tell(found, table, "Google", "dkim")
+            tell(found, table, "Google", "dkim")
 
 
-def _wildcard(found: Gathered) -> _Sub:
+def _wildcard(found: Gathered) -> Steps:
     """Selectors with one and the same text smell of a wildcard, and so does a text or an alias under every selector:
     try a name that can't exist, and another when the first answers something new. What they answer alike is no key;
     if each time it is another, none is."""
@@ -269,7 +222,7 @@ def _wildcard(found: Gathered) -> _Sub:
 
 def _made_up(found: Gathered, suffix: str) -> Generator[list[Question], list[Answer], Answer]:
     name = f"{dkim.unset_label(found.domain)}{suffix}._domainkey.{found.domain}"
-    return (yield from _ask(found, [Question(name, TXT)], core=False))[0]
+    return (yield from ask(found, [Question(name, TXT)], core=False))[0]
 
 
 def _leave_aside(found: Gathered) -> None:
@@ -281,138 +234,3 @@ def _leave_aside(found: Gathered) -> None:
 
 def _text(answer: Answer) -> bytes:
     return b"\n".join(sorted(answer.records))
-
-
-# -- who holds the mailboxes ------------------------------------------------------------------------------------
-
-
-def _who(found: Gathered, table: ProviderTable) -> _Sub:
-    if found.mx.state != "found":
-        return
-    hosts = useful_hosts(found.domain, found.mx.records)
-    if not hosts:
-        return
-    _tenant_from_mx(found, hosts)
-    holder = by_mx(table, found.domain, hosts)
-    # A host of nobody we know may stand before Microsoft 365, as the company's own may.
-    stranger = holder if holder is not None and holder.provider == "Other" and holder.service is None else None
-    if holder is not None and holder.provider != "Unknown" and stranger is None:
-        found.holder = holder
-        if holder.service == _M365:
-            _tell(found, table, "M365", "mx")
-        return
-    gateway = holder.gateway if holder is not None else None
-    if gateway is not None or found.tells.by.keys() & {_M365}:
-        yield from _microsoft_tells(found, table)
-    mailbox = (by_tells(table, found.tells) if gateway is not None else _hybrid(found, table)) or stranger
-    if mailbox is None and gateway is not None and not any(is_own(host, found.domain) for host in hosts):
-        mailbox = yield from _mail_host(found, table)
-    elif mailbox is None:
-        mailbox = yield from _own_servers(found, table, hosts)
-    if mailbox is not None:
-        mailbox.gateway = gateway
-        found.holder = mailbox
-    else:
-        found.holder = Holder("Unknown", None, gateway, None, [], certain=False)
-
-
-def _tell(found: Gathered, table: ProviderTable, provider: str, kind: str) -> None:
-    for service in table.services:
-        if service.provider == provider:
-            found.tells.add(service, kind)
-
-
-def _tenant_from_mx(found: Gathered, hosts: list[str]) -> None:
-    """``contoso-onmicrosoft-com.mail.protection.outlook.com`` names the tenant; a dashed own domain does not."""
-    for host in hosts:
-        label, _, rest = host.partition(".")
-        if rest == "mail.protection.outlook.com" and label.endswith("-onmicrosoft-com"):
-            found.tenant_name = found.tenant_name or label.removesuffix("-onmicrosoft-com")
-
-
-def _microsoft_tells(found: Gathered, table: ProviderTable) -> _Sub:
-    """Autodiscover, and the registration names while two tells don't agree yet."""
-    name = f"autodiscover.{found.domain}"
-    answer = (yield from _ask(found, [Question(name, A)], core=False))[0]
-    for target in answer.cnames:
-        service = table.match("autodiscover", target)
-        if service is not None:
-            found.tells.add(service, "autodiscover")
-    if len(found.tells.by.get(_M365, ())) >= 2 or (_M365 not in found.tells.by and found.tells.by):
-        return
-    # Others have aliases of windows.net, too: whole sites are served from there.
-    names = (("enterpriseregistration", "enterpriseregistration.windows.net"), ("lyncdiscover", "online.lync.com"))
-    questions = [Question(f"{label}.{found.domain}", A) for label, _ in names]
-    answers = yield from _ask(found, questions, core=False)
-    for (label, suffix), aliased in zip(names, answers, strict=True):
-        if any(is_own(target, suffix) for target in aliased.cnames):
-            _tell(found, table, "M365", label)
-
-
-def _hybrid(found: Gathered, table: ProviderTable) -> Holder | None:
-    """Microsoft 365 behind the relay of the company or of a stranger: autodiscover must say so, another tell agree."""
-    kinds = found.tells.by.get(_M365, set())
-    return by_tells(table, found.tells) if "autodiscover" in kinds and len(kinds) >= 2 else None
-
-
-def _mail_host(found: Gathered, table: ProviderTable) -> Generator[list[Question], list[Answer], Holder | None]:
-    """Behind a gateway without tells: a mail host of its own, or an alias to a service's web mail. What a wildcard
-    makes of any name says nothing."""
-    host, none = f"mail.{found.domain}", f"{dkim.unset_label(found.domain)}.{found.domain}"
-    answer, wild = yield from _ask(found, [Question(host, A), Question(none, A)], core=False)
-    if answer.state != "found" or (answer.cnames, sorted(answer.records)) == (wild.cnames, sorted(wild.records)):
-        return None
-    for target in answer.cnames:
-        if target in _WEB_MAIL:
-            _tell(found, table, _WEB_MAIL[target], "mail")
-    holder = by_tells(table, found.tells) or _aliased(found, table, host, answer)
-    return holder or _beside_the_site(found, host, answer) or Holder("Local", evidence=[f"a {host}"])
-
-
-def _aliased(found: Gathered, table: ProviderTable, host: str, answer: Answer) -> Holder | None:
-    """A mail host that is an alias says whose server it is. An MX must be none (RFC 2181), but many are."""
-    named = by_mx(table, found.domain, answer.cnames)
-    if named is None or named.provider in ("Unknown", "Other"):
-        return None
-    named.evidence = [f"{host} is an alias of {answer.cnames[-1]}"]
-    return named
-
-
-def _beside_the_site(found: Gathered, host: str, address: Answer) -> Holder | None:
-    """A mail host on the web server of a domain whose names a hoster serves is that hoster's."""
-    if found.dns_host is None or found.a is None or not set(found.a.records) & set(address.records):
-        return None
-    evidence = [f"ns {found.dns_host}", f"{host} is the web server"]
-    return Holder("Hosting", found.dns_host, None, found.dns_host, evidence)
-
-
-def _own_servers(
-    found: Gathered, table: ProviderTable, hosts: list[str]
-) -> Generator[list[Question], list[Answer], Holder | None]:
-    """MX hosts in the company's own domain: a hoster's server when SPF, the reverse name, or name server and shared
-    address say so; else its own."""
-    for service in table.services:
-        if service.kind == "hoster" and "spf" in found.tells.by.get(service.name, ()):
-            return Holder("Hosting", service.name, None, service.name, sorted(found.tells.by[service.name]))
-    host = next((name for name in hosts if is_own(name, found.domain)), hosts[0])
-    if host == found.domain and found.a is not None:
-        address = found.a
-    else:
-        address = (yield from _ask(found, [Question(host, A)], core=False))[0]
-    aliased = _aliased(found, table, host, address)
-    if aliased is not None:
-        return aliased
-    own = Holder("Local", evidence=[f"mx {host}"])
-    if address.state != "found":
-        own.certain = False
-        return own
-    hosted = _beside_the_site(found, f"mx {host}", address)
-    if hosted is not None:
-        return hosted
-    reverse = ".".join(reversed(address.records[0].split("."))) + ".in-addr.arpa"
-    answer = (yield from _ask(found, [Question(reverse, PTR, shared=True, tries=2)], core=False))[0]
-    for name in answer.records:
-        hoster = table.match("ptr", name)
-        if hoster is not None:
-            return Holder("Hosting", hoster.name, None, hoster.name, [f"ptr {name}"])
-    return own

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from hunter_orchestration.scanning.domain import Gathered
+from hunter_orchestration.scanning.gathered import Gathered
 from hunter_orchestration.scanning.wire import AAAA, CNAME, NS, PTR, TYPE_NAMES, A, shown
 
 MOST_RECORDS = 40
