@@ -48,13 +48,14 @@ def checked_inputs(values: Mapping[str, Any]) -> Inputs:
 
 
 def compare(stored: Mapping[str, Any], changes: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
-    """The score now and with some inputs changed.
+    """The score now and with some inputs changed; a change to nothing makes an input unknown.
 
     Raises:
         InputsError: a change is not one the scoring contract knows.
     """
     now = score(checked_inputs(stored), rules)
-    then = score(checked_inputs({**stored, **changes}), rules)
+    changed = {**stored, **changes}
+    then = score(checked_inputs({**changed, "provider": changed["provider"] or "Unknown"}), rules)
     return {"now": _told(now), "then": _told(then), "difference": then.score - now.score}
 
 

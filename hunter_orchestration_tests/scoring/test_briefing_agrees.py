@@ -101,6 +101,13 @@ def test_an_open_referral_is_not_told_that_nobody_will_keep_it(scan: dict[str, A
     assert "referral is open" in briefing["why_segment"]
 
 
+def test_a_lead_to_look_at_again_is_not_told_that_there_is_nothing_to_do() -> None:
+    unanswered = told(UNANSWERED)
+    assert unanswered["next_step"]["text"].startswith("Scan firma.example again")
+    assert unanswered["urgency"] == "No call is due; first find out what is unknown."
+    assert told(NO_MAIL)["urgency"] == "No action is due."
+
+
 @pytest.mark.parametrize("scan", [NO_MAIL, {"provider": "Unknown"}, {**UNANSWERED}])
 def test_a_tenant_alone_is_not_called_mail_on_microsoft_365(scan: dict[str, Any]) -> None:
     briefing = told(scan, **TENANT)

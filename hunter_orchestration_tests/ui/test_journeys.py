@@ -106,7 +106,7 @@ def test_the_drawer_tells_who_do_why_say_referral_dynamics_evidence_history(site
         ]
     )
     expect(drawer.locator(".quote")).not_to_be_empty()
-    drawer.get_by_text("DMARC only reports").click()
+    drawer.get_by_text("DMARC only watches").click()
     expect(drawer.get_by_text("v=DMARC1; p=none").first).to_be_visible()
     drawer.get_by_text("What if…").click()
     drawer.locator("select[name=dmarc]").select_option("reject")

@@ -143,6 +143,19 @@ def test_an_open_lead_is_drawn_anew_only_when_it_changed_and_keeps_what_was_aske
     expect(answer).to_have_text(before)
 
 
+def test_what_is_unknown_says_what_it_could_make_of_the_lead(site: str, page: Page) -> None:
+    page.goto(f"{site}/leads/likya.example")
+    drawer = page.locator("hunter-lead")
+    whole = "Incomplete: with all that is still unknown, the score could be 0 to 90 (P1, P2, P3, P4, P5, P6)"
+    expect(drawer.get_by_text(whole)).to_be_visible()
+    spf = drawer.locator("details[data-name='point spf']")
+    spf.locator("summary").click()
+    expect(spf).to_contain_text("Once this is known, the score is 0 to 10 (P6).")
+    mail = drawer.locator("details[data-name='point mx']")
+    mail.locator("summary").click()
+    expect(mail).to_contain_text("we can't tell whether there is mail at all")
+
+
 def test_a_dialog_gives_the_focus_back_though_its_button_was_drawn_anew(site: str, page: Page, morning: Store) -> None:
     page.goto(f"{site}/leads/egeinsaat.example")
     drawer = page.locator("hunter-lead")

@@ -41,6 +41,11 @@ def test_what_if_scores_with_other_inputs_and_stores_nothing(client_for: ClientF
     assert answer["then"]["score"] - answer["now"]["score"] == answer["difference"]
     assert answer["difference"] > 0
     assert client.get(f"/api/v1/leads/{DOMAIN}/score").json()["score"] == 75
+    unknown = client.post(f"/api/v1/leads/{DOMAIN}/what-if", json={"provider": None, "mx": None}).json()
+    assert [point["rule"] for point in unknown["then"]["breakdown"] if point["state"] == "unknown"] == [
+        "mx",
+        "provider",
+    ]
     assert client.post(f"/api/v1/leads/{DOMAIN}/what-if", json={"dmarc": "perhaps"}).status_code == 422
     assert client.post(f"/api/v1/leads/{OTHER}/what-if", json={}).json()["code"] == "no_score"
 

@@ -63,7 +63,7 @@ function parts(briefing) {
     offer
       ? block(
           t("briefing.offer"),
-          h("p", { class: "line-pair" }, h("span", { class: "strong" }, offer.name), offer.price !== null && offer.price !== undefined ? h("span", { class: "number" }, money(offer.price, offer.currency), offer.unit ? h("span", { class: "muted" }, ` / ${offer.unit}`) : null) : null),
+          h("p", { class: "line-pair" }, h("span", { class: "strong" }, offer.name), offer.price !== null && offer.price !== undefined ? h("span", { class: "number" }, money(offer.price, offer.currency), offer.unit ? h("span", { class: "muted" }, ` / ${offer.unit}`) : null) : h("span", { class: "muted" }, t("briefing.on_request"))),
           offer.description ? h("p", { class: "muted" }, offer.description) : null,
         )
       : null,

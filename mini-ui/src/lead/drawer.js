@@ -242,14 +242,15 @@ function whoLine(detail) {
 
 /** What to do with this lead, and by when. @param {LeadDetail} detail */
 function nextStep(detail) {
-  const { lead, score, referrals } = detail;
+  const { lead, score, referrals, contacts } = detail;
+  const refused = contacts.length > 0 && contacts.every((one) => one.refuses_contact);
   const expiring = referrals
     .filter((one) => one.status === "New" && one.expires_at)
     .sort((a, b) => String(a.expires_at).localeCompare(String(b.expires_at)))[0];
   const answer = expiring?.days_left !== null && expiring?.days_left !== undefined ? t("next.answer", { left: words.daysLeft(expiring.days_left) }) : "";
   if (!lead.priority) return h("p", null, answer || t("next.not_scored"));
   const label = word(`priority.${lead.priority}`, score?.priority_label ?? lead.priority);
-  return h("p", null, words.badge(lead.priority, false), " ", h("span", { class: "strong" }, label), h("span", { class: "muted" }, ` · ${word(`next.${lead.priority}`, "")}`), answer ? h("span", { class: "warn" }, ` · ${answer}`) : null);
+  return h("p", null, words.badge(lead.priority, false), " ", h("span", { class: "strong" }, label), h("span", { class: "muted" }, ` · ${refused ? t("next.refused") : word(`next.${lead.priority}`, "")}`), answer ? h("span", { class: "warn" }, ` · ${answer}`) : null);
 }
 
 /**

@@ -9,7 +9,8 @@ import { section } from "./pieces.js";
 import { evidenceList, evidenceOf } from "./scan.js";
 
 /** @typedef {import("../api-types").LeadDetail} LeadDetail */
-/** @typedef {{rule: string, points: number, state: string, text: {en: string, tr: string}, could_be: [number, number] | null}} Point */
+/** @typedef {{score: [number, number], categories: string[]}} Range */
+/** @typedef {{rule: string, points: number, state: string, text: {en: string, tr: string}, could_change: Range | null}} Point */
 /** @typedef {{score: number, priority_category?: string, priority?: string, commercial_segment: string}} Outcome */
 
 /**
@@ -35,12 +36,23 @@ export function scoreSection(detail, signal) {
         `${words.segment(score.commercial_segment)} · ${t("heat", { technical: word(`heat.${score.technical_heat}`, score.technical_heat), commercial: word(`heat.${score.commercial_heat}`, score.commercial_heat) })}`,
       ),
     ),
-    score.complete ? null : h("p", { class: "warn small" }, t("score.incomplete")),
+    score.complete ? null : h("p", { class: "warn small" }, incomplete(/** @type {Range} */ (score.reach))),
     h("ul", { class: "points" }, points.map((point) => h("li", null, pointRow(point, detail)))),
     h("p", { class: "muted small" }, t("score.rules", { version: score.rules_version.split("+")[0] ?? "", at: dateTime(score.scored_at) })),
     whatIf(lead.domain, detail, signal),
     moves(lead.domain, signal),
   );
+}
+
+/** What all answers together could make of the score. @param {Range} reach */
+function incomplete(reach) {
+  const [least, most] = reach.score;
+  return least === most ? t("score.incomplete.same") : t("score.incomplete", rangeOf(reach));
+}
+
+/** @param {Range} range */
+function rangeOf({ score: [from, to], categories }) {
+  return { from, to, categories: categories.join(", ") };
 }
 
 /**
@@ -51,7 +63,8 @@ function pointRow(point, detail) {
   const unknown = point.state === "unknown";
   const sign = point.points > 0 ? `+${number(point.points)}` : point.points < 0 ? `−${number(-point.points)}` : "0";
   const tone = point.rule === "provider" ? "" : point.points > 0 ? "good" : point.points < 0 ? "bad" : "";
-  const range = point.could_be ? t("score.could_be", { from: point.could_be[0], to: point.could_be[1] }) : "";
+  const could = point.could_change;
+  const range = could && could.score[0] !== could.score[1] ? t("score.could_be", rangeOf(could)) : could ? t("score.could_be.same") : "";
   return h(
     "details",
     { class: "point", "data-name": `point ${point.rule}` },
@@ -77,17 +90,17 @@ function pointRow(point, detail) {
  */
 function proofOf(point, detail) {
   const evidence = evidenceOf(detail.scan);
+  const tenant = detail.company?.tenant_id ?? detail.scan?.tenant_id;
+  const stated = tenant ? h("p", { class: "mono" }, tenant, detail.company?.tenant_source ? ` · ${words.source(detail.company.tenant_source)}` : "") : null;
   if (point.rule === "open_co_sell") {
     return h("ul", null, detail.referrals.filter((one) => one.is_open && one.category === "co_sell").map((one) => h("li", null, `${one.name || words.category(one.category)} · ${words.referralWords(one)}`)));
   }
-  if (point.rule === "known_tenant") {
-    const tenant = detail.company?.tenant_id ?? detail.scan?.tenant_id;
-    return tenant ? h("p", { class: "mono" }, tenant, detail.company?.tenant_source ? ` · ${words.source(detail.company.tenant_source)}` : "") : null;
-  }
+  if (point.rule === "known_tenant") return stated;
   /** @type {Record<string, (one: import("./scan.js").Evidence) => unknown>} */
   const belongs = {
     provider: (one) => one.type === "MX" || (one.type === "TXT" && one.records?.some((text) => /v=spf1/i.test(String(text)))),
     no_mail: (one) => one.type === "MX",
+    mx: (one) => one.type === "MX",
     spf: (one) => one.type === "TXT" && !one.name.startsWith("_") && !one.name.includes("._domainkey."),
     many_spf_includes: (one) => one.type === "TXT" && !one.name.startsWith("_") && !one.name.includes("._domainkey."),
     dkim: (one) => one.name.includes("._domainkey."),
@@ -98,7 +111,10 @@ function proofOf(point, detail) {
   if (!wanted) return null;
   const found = evidence.filter(wanted);
   const telling = point.rule === "dkim" && found.some((one) => one.records?.length) ? found.filter((one) => one.records?.length) : found;
-  return evidenceList(telling.slice(0, 12));
+  const list = evidenceList(telling.slice(0, 12));
+  // The tenant makes a Microsoft customer whatever the mail servers say: both are shown.
+  const inputs = /** @type {Record<string, unknown>} */ (detail.score?.inputs ?? {});
+  return point.rule === "provider" && inputs.tenant_known && inputs.provider !== detail.score?.provider ? [stated, list] : list;
 }
 
 /** @type {[string, string[]][]} */
