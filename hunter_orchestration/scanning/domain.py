@@ -129,6 +129,9 @@ def _policies(
             _spf_tells(found, answer, table)
     if found.wildcard:
         _leave_aside(found)
+    for selector, answer in found.selected:
+        if selector == "google" and not answer.cnames and found.keys[selector].state in ("usable", "revoked"):
+            tell(found, table, "Google", "dkim")
 
 
 def _spf_tells(found: Gathered, txt: Answer, table: ProviderTable) -> None:
@@ -196,8 +199,6 @@ def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], tab
             service = table.match("dkim", answer.cnames[0])
             if service is not None:
                 found.tells.add(service, "dkim")
-        elif selector == "google" and found.keys[selector].state in ("usable", "revoked"):
-            tell(found, table, "Google", "dkim")
 
 
 def _wildcard(found: Gathered) -> Steps:

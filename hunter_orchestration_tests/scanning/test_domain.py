@@ -113,6 +113,13 @@ def test_behind_a_gateway_a_mail_host_that_a_wildcard_makes_up_says_nothing(made
     assert scan({"firma.example": [GATEWAY], **beside})["provider"] == "Local"
 
 
+def test_behind_a_gateway_a_key_of_google_tells_unless_a_wildcard_made_it_up() -> None:
+    verified = {"firma.example": [GATEWAY, 'TXT "google-site-verification=x"']}
+    assert scan({**verified, "google._domainkey.firma.example": [KEY]})["provider"] == "Google"
+    found = scan({**verified, "*._domainkey.firma.example": [KEY]})
+    assert (found["provider"], found["wildcard"]) == ("Unknown", True)
+
+
 def test_before_microsoft_365_may_stand_a_host_of_nobody_known() -> None:
     records = {"firma.example": ["MX 10 mx.filtre.example.", SPF_M365]}
     assert scan(records)["provider"] == "Other"
