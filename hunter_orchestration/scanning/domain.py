@@ -180,7 +180,7 @@ def _more_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable) 
         return []
     if states & {"revoked", "broken"}:
         return [name for name in table.more_selectors[:1] if name not in found.keys]
-    most = LEAST_SELECTORS if found.wildcard and found.made_up == _text(keys_answer) else MOST_SELECTORS
+    most = LEAST_SELECTORS if found.wildcard and found.made_up == _content(keys_answer) else MOST_SELECTORS
     shown: dict[str, None] = {}
     for service in table.services:
         if service.name in found.tells.by:
@@ -192,7 +192,7 @@ def _more_selectors(found: Gathered, keys_answer: Answer, table: ProviderTable) 
 def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], table: ProviderTable) -> None:
     for selector, answer in zip(selectors, answers, strict=True):
         found.keys[selector] = dkim.read(answer)
-        if answer.records:
+        if answer.state != "unknown" and (answer.records or answer.cnames):
             found.selected.append((selector, answer))
         if answer.cnames:
             found.tenant_name = found.tenant_name or dkim.tenant_of(answer.cnames)
@@ -202,21 +202,21 @@ def _read_keys(found: Gathered, selectors: list[str], answers: list[Answer], tab
 
 
 def _wildcard(found: Gathered) -> Steps:
-    """Selectors with one and the same text smell of a wildcard, and so does a text or an alias under every selector:
-    try a name that can't exist, and another when the first answers something new. What they answer alike is no key;
-    if each time it is another, none is."""
-    counts = Counter(_text(answer) for _, answer in found.selected)
+    """Selectors with one and the same content smell of a wildcard, and so does content under every selector: try a name
+    that can't exist, and another when the first answers something new. What they answer alike is no key; if each time
+    it is another, none is."""
+    counts = Counter(_content(answer) for _, answer in found.selected)
     everywhere = bool(counts) and all(key.state != "absent" for key in found.keys.values())
     if not everywhere and max(counts.values(), default=0) < 2:
         return
     answer = yield from _made_up(found, "")
-    text = _text(answer)
-    if answer.state != "found" or (text not in counts and not everywhere):
+    content = _content(answer)
+    if not content or answer.state == "unknown" or (content not in counts and not everywhere):
         return
-    if text not in counts:
+    if content not in counts:
         other = yield from _made_up(found, "-2")
-    if text in counts or other.state == "unknown" or _text(other) == text:
-        found.made_up = text
+    if content in counts or other.state == "unknown" or _content(other) == content:
+        found.made_up = content
     found.wildcard = True
     _leave_aside(found)
 
@@ -229,9 +229,10 @@ def _made_up(found: Gathered, suffix: str) -> Generator[list[Question], list[Ans
 def _leave_aside(found: Gathered) -> None:
     """What the wildcard made up is no key."""
     for selector, answer in found.selected:
-        if found.made_up is None or _text(answer) == found.made_up:
+        if found.made_up is None or _content(answer) == found.made_up:
             found.keys[selector] = dkim.ABSENT
 
 
-def _text(answer: Answer) -> bytes:
-    return b"\n".join(sorted(answer.records))
+def _content(answer: Answer) -> bytes:
+    """What tells answers apart: the texts, or else where an alias leads to nothing."""
+    return b"\n".join(sorted(answer.records)) or "\n".join(answer.cnames).encode()

@@ -17,8 +17,8 @@ class Gathered:
     """Everything the lookups of one domain gave, ready to be told.
 
     ``asked`` holds every question with its answer, in order; ``failed`` the core ones that stayed unknown;
-    ``selected`` the DKIM selectors under which there is text; ``made_up`` the text a wildcard gives them all, None
-    without a wildcard and when it gives each another.
+    ``selected`` the DKIM selectors under which there is a text or an alias; ``made_up`` what a wildcard gives them all,
+    None without a wildcard and when it gives each another.
     """
 
     domain: str

@@ -252,6 +252,14 @@ def test_a_lying_wildcard_makes_no_key(owner: str, junk: str) -> None:
     assert found["dmarc"]["state"] == "none"
 
 
+@pytest.mark.parametrize("owner", ["*.firma.example", "*._domainkey.firma.example"])
+def test_an_alias_to_nothing_that_a_wildcard_makes_up_is_no_broken_key(owner: str) -> None:
+    found = scan({"firma.example": [OUTLOOK, "A 192.0.2.1"], owner: ["CNAME firma.example."]})
+    assert (found["dkim"], found["dkim_state"], found["wildcard"]) == ({}, "absent", True)
+    beside = scan({"firma.example": [OUTLOOK], owner: ["CNAME gone.example."], "zmail._domainkey.firma.example": [KEY]})
+    assert (beside["dkim"], beside["dkim_state"]) == ({"zmail": "usable"}, "found")
+
+
 def test_a_wildcard_over_the_whole_domain_shortens_the_list_of_selectors() -> None:
     found = scan({"firma.example": [OUTLOOK], "*.firma.example": [KEY]})
     assert (found["dkim_state"], found["wildcard"]) == ("absent", True)
