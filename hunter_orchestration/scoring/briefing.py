@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from hunter_orchestration.errors import PermanentError
 from hunter_orchestration.scoring import deadlines
-from hunter_orchestration.scoring.rules import rules_in_force
+from hunter_orchestration.scoring.rules import rules_to_show
 from hunter_orchestration.scoring.situation import Situation, situation
 from hunter_orchestration.scoring.templates import (
     ChangeKind,
@@ -17,7 +17,7 @@ from hunter_orchestration.scoring.templates import (
     Line,
     Sources,
     Templates,
-    sources_in_force,
+    sources_to_show,
 )
 from hunter_orchestration.settings import Settings
 from hunter_orchestration.store.work import utc_now
@@ -50,14 +50,15 @@ def briefing(
 
     Raises:
         BriefingError: the lead has no score yet.
-        RulesError, TemplatesError: a file people edit is broken; the message names file, line and reason.
+        RulesError, TemplatesError: a file people edit is broken and was not read before; the message names file, line
+            and reason.
     """
     score = facts.get("score")
     if score is None:
         raise BriefingError("There is no briefing for a lead without a score.", "Scan and score it first.")
     now = now or utc_now()
-    category = rules_in_force(settings.rules_file).category_of(score["commercial_segment"])
-    sources = sources_in_force(settings.briefing_file, settings.offers_file)
+    category = rules_to_show(settings.rules_file).category_of(score["commercial_segment"])
+    sources = sources_to_show(settings.briefing_file, settings.offers_file)
     lead = situation(facts, category, sources.templates, lang, now)
     return {
         **_said(sources, lead, lang, now.date()),

@@ -12,7 +12,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hunter_orchestration.errors import PermanentError
+from hunter_orchestration.logging import get_logger
 
+_log = get_logger(__name__)
 Model = TypeVar("Model", bound=BaseModel)
 Read = TypeVar("Read")
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -125,6 +127,28 @@ def kept(read: Callable[..., Read]) -> Callable[[Hashable, tuple[Any, ...]], Rea
         return read(*paths)
 
     return cached
+
+
+def lasting(read: Callable[..., Read], wrong: type[PermanentError]) -> Callable[..., Read]:
+    """``read`` for those who only show: while a file is broken, they are given what it held before.
+
+    The log tells each mistake once. A file that never was right since the process started raises as ``read`` does.
+    """
+    last: dict[tuple[Any, ...], Read] = {}
+    told: set[str] = set()
+
+    def shown(*paths: Any) -> Read:
+        try:
+            last[paths] = read(*paths)
+        except wrong as error:
+            if paths not in last:
+                raise
+            if str(error) not in told:
+                told.add(str(error))
+                _log.warning("edited_file_broken", reason=str(error))
+        return last[paths]
+
+    return shown
 
 
 def line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hunter_orchestration.errors import PermanentError
-from hunter_orchestration.scoring.documents import kept, read_document, stamp_of
+from hunter_orchestration.scoring.documents import kept, lasting, read_document, stamp_of
 
 Provider = Literal[
     "M365", "Google", "Yandex", "Zoho", "Amazon", "SendGrid", "Mailgun", "Hosting", "Local", "Other", "Unknown"
@@ -268,3 +268,7 @@ def rules_in_force(path: Path | None = None) -> Rules:
     """
     path = path or _SHIPPED
     return _kept(stamp_of(path, RulesError, called=_CALLED, setting=_SETTING), (path,))
+
+
+rules_to_show = lasting(rules_in_force, RulesError)
+"""``rules_in_force`` for explaining, never for scoring: while the file is broken, the rules that it held before."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hunter_orchestration.errors import PermanentError
-from hunter_orchestration.scoring.documents import kept, line_in, read_document, stamp_of
+from hunter_orchestration.scoring.documents import kept, lasting, line_in, read_document, stamp_of
 from hunter_orchestration.scoring.rules import (
     CommercialSegments,
     Points,
@@ -303,3 +303,7 @@ def sources_in_force(templates_file: Path | None = None, offers_file: Path | Non
         stamp_of(sold, TemplatesError, **_OFFER_NAMES),
     )
     return _kept(stamps, (told, sold))
+
+
+sources_to_show = lasting(sources_in_force, TemplatesError)
+"""``sources_in_force``; while one of the files is broken, what they held before."""

@@ -177,7 +177,10 @@ class Score(Answered):
     scored_at: datetime
     inputs: Any
     breakdown: list[dict[str, Any]] = Field(description="Points with text in both languages and evidence; they add up.")
-    reach: dict[str, Any] = Field(description="What the unknown could still make of it: score, categories, unknown.")
+    reach: dict[str, Any] | None = Field(
+        description="What the unknown could still make of it: score, categories, unknown. "
+        "Null while the rules file is broken."
+    )
 
 
 class SlowFinding(Answered):

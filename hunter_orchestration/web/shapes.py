@@ -140,8 +140,14 @@ def _merged_accounts(connection: Connection, domain: str) -> list[Row]:
 def score(row: Row, scan_row: Row | None, settings: Settings) -> models.Score:
     """A score, each point with its evidence, and what the unknown could still make of it."""
     values = {name: row[name] for name in models.Score.model_fields if name != "reach"}
-    inputs, in_force = what_if.checked_inputs(row["inputs"]), rules.rules_in_force(settings.rules_file)
+    inputs = what_if.checked_inputs(row["inputs"])
     findings = None if scan_row is None else scan_row["findings"]
+    try:
+        in_force = rules.rules_to_show(settings.rules_file)
+    except rules.RulesError:
+        # A lead is shown whatever becomes of the rules file.
+        values["breakdown"] = explanation.evidenced(row["breakdown"], findings)
+        return models.Score(**values, reach=None)
     values["breakdown"] = explanation.evidenced(row["breakdown"], findings, inputs, in_force)
     return models.Score(**values, reach=explanation.reach(inputs, in_force))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
+from hunter_orchestration.scoring import rules as rules_module
 from hunter_orchestration.store import Store
 from hunter_orchestration.store.tables.operations import events
 from hunter_orchestration.store.tables.referrals import referrals
@@ -54,6 +56,38 @@ def test_the_moves_are_told_in_both_languages(client_for: ClientFactory, furnish
     moves = client_for(furnished).get(f"/api/v1/leads/{DOMAIN}/moves").json()["items"]
     assert moves
     assert set(moves[0]["text"]) == {"en", "tr"}
+
+
+def _get(client: TestClient, rest: str = "") -> Any:
+    return client.get(f"/api/v1/leads/{DOMAIN}{rest}")
+
+
+def test_a_file_that_breaks_while_hunter_runs_leaves_the_page_as_it_was(
+    client_for: ClientFactory, furnished: Store, tmp_path: Path
+) -> None:
+    files = {name: tmp_path / f"{name}.yaml" for name in ("rules", "briefing", "offers")}
+    for path in files.values():
+        path.write_bytes((Path(rules_module.__file__).parent / path.name).read_bytes())
+    client = client_for(furnished, **{f"{name}_file": path for name, path in files.items()})
+    asked = ("", "/score", "/moves", "/briefing")
+    before = [_get(client, rest).json() for rest in asked]
+    for path in files.values():
+        path.write_text("version: [\n")
+    assert [_get(client, rest).json() for rest in asked] == before
+    assert _get(client, "/briefing.pdf").status_code == 200
+
+
+def test_a_lead_is_shown_though_the_rules_file_never_was_right(
+    client_for: ClientFactory, furnished: Store, tmp_path: Path
+) -> None:
+    broken = tmp_path / "rules.yaml"
+    broken.write_text("version: 7\n")
+    client = client_for(furnished, rules_file=broken)
+    score = _get(client).json()["score"]
+    assert (score["score"], score["reach"]) == (75, None)
+    assert score["breakdown"][0]["points"] == 50
+    refused = _get(client, "/moves").json()
+    assert f"{broken}:1: version: text is expected, in quotation marks" in refused["detail"]
 
 
 @pytest.mark.parametrize("lang", ["tr", "en"])

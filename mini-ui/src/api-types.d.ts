@@ -2970,11 +2970,11 @@ export interface components {
             }[];
             /**
              * Reach
-             * @description What the unknown could still make of it: score, categories, unknown.
+             * @description What the unknown could still make of it: score, categories, unknown. Null while the rules file is broken.
              */
             reach: {
                 [key: string]: unknown;
-            };
+            } | null;
         };
         /**
          * ScoreBand

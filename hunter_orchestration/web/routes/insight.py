@@ -76,7 +76,7 @@ def what_if(hunter: Hunter, _person: Viewer, domain: str, body: WhatIfBody) -> W
     with hunter.read() as connection:
         _known, row = _scored(connection, domain)
     changes = body.model_dump(exclude_unset=True)
-    in_force = rules.rules_in_force(hunter.settings.rules_file)
+    in_force = rules.rules_to_show(hunter.settings.rules_file)
     return WhatIf.model_validate(what_ifs.compare(row["inputs"], changes, in_force))
 
 
@@ -85,7 +85,7 @@ def moves(hunter: Hunter, _person: Viewer, domain: str) -> Moves:
     """Single changes that would change the score, the largest first."""
     with hunter.read() as connection:
         _known, row = _scored(connection, domain)
-    in_force = rules.rules_in_force(hunter.settings.rules_file)
+    in_force = rules.rules_to_show(hunter.settings.rules_file)
     return Moves(items=[dict(one) for one in what_ifs.moves(what_ifs.checked_inputs(row["inputs"]), in_force)])
 
 

@@ -36,7 +36,7 @@ export function scoreSection(detail, signal) {
         `${words.segment(score.commercial_segment)} · ${t("heat", { technical: word(`heat.${score.technical_heat}`, score.technical_heat), commercial: word(`heat.${score.commercial_heat}`, score.commercial_heat) })}`,
       ),
     ),
-    score.complete ? null : h("p", { class: "warn small" }, incomplete(/** @type {Range} */ (score.reach))),
+    score.complete ? null : h("p", { class: "warn small" }, incomplete(/** @type {Range | null} */ (score.reach))),
     h("ul", { class: "points" }, points.map((point) => h("li", null, pointRow(point, detail)))),
     h("p", { class: "muted small" }, t("score.rules", { version: score.rules_version.split("+")[0] ?? "", at: dateTime(score.scored_at) })),
     whatIf(lead.domain, detail, signal),
@@ -44,8 +44,9 @@ export function scoreSection(detail, signal) {
   );
 }
 
-/** What all answers together could make of the score. @param {Range} reach */
+/** What all answers together could make of the score. @param {Range | null} reach */
 function incomplete(reach) {
+  if (!reach) return t("score.incomplete.open");
   const [least, most] = reach.score;
   return least === most ? t("score.incomplete.same") : t("score.incomplete", rangeOf(reach));
 }

@@ -824,6 +824,7 @@ export const en = {
   "score.could_be": "Once this is known, the score is {from} to {to} ({categories}).",
   "score.could_be.same": "Whatever the answer, the score stays.",
   "score.incomplete": "Incomplete: with all that is still unknown, the score could be {from} to {to} ({categories})",
+  "score.incomplete.open": "Incomplete: a lookup failed and could change the score",
   "score.incomplete.same": "A lookup failed, which changes nothing in the score",
   "score.none": "Scanned, and waiting to be scored.",
   "score.not_scanned": "Not scanned yet: the score follows the scan.",

@@ -824,6 +824,7 @@ export const tr = {
   "score.could_be": "Bu öğrenilince puan {from} ile {to} arasında olur ({categories}).",
   "score.could_be.same": "Yanıt ne olursa olsun puan değişmez.",
   "score.incomplete": "Eksik: bilinmeyenler öğrenilince puan {from} ile {to} arasında olabilir ({categories})",
+  "score.incomplete.open": "Eksik: bir sorgu başarısız, puanı değiştirebilir",
   "score.incomplete.same": "Bir sorgu başarısız oldu ama puanı değiştirmiyor",
   "score.none": "Tarandı, puanlanmayı bekliyor.",
   "score.not_scanned": "Henüz taranmadı: puan taramadan sonra gelir.",
