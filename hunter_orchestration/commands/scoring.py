@@ -142,7 +142,7 @@ def compare_rules(
         )
         return
     say(
-        f"Of {found.leads} leads, {found.changed_category} change category and {found.changed_score} change score "
+        f"Of {found.leads} leads, {found.changed_category} would change category and {found.changed_score} score "
         f"under version {new.version}."
     )
     if rows:

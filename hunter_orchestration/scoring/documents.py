@@ -35,7 +35,7 @@ def read_document(
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise wrong(f"The {called} {path} can't be read: {error.strerror}.", f"Check {setting}.") from None
+        raise wrong(*_unreadable(path, error, called, setting)) from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -64,6 +64,13 @@ def read_document(
         told = "; ".join(_mistake(path, root, item["loc"], _reason(item)) for item in named)
         raise wrong(f"{told}.", f"What is in force stays as it is. Mend the {called}.") from None
     return checked, hashlib.sha256(raw).hexdigest()
+
+
+def _unreadable(path: Path, error: OSError, called: str, setting: str) -> tuple[str, str]:
+    return (
+        f"The {called} {path} can't be read: {error.strerror}.",
+        f"Check its path; where none is given, {setting} names it.",
+    )
 
 
 _REASONS = {
@@ -115,7 +122,7 @@ def stamp_of(path: Path, wrong: type[PermanentError], *, called: str, setting: s
     try:
         status = path.stat()
     except OSError as error:
-        raise wrong(f"The {called} {path} can't be read: {error.strerror}.", f"Check {setting}.") from None
+        raise wrong(*_unreadable(path, error, called, setting)) from None
     return status.st_mtime_ns, status.st_size
 
 

@@ -54,11 +54,12 @@ def of_domains(connection: Connection, domains: Iterable[str]) -> Sequence[RowMa
 
 
 def all_inputs(connection: Connection, after: str, limit: int) -> Sequence[RowMapping]:
-    """Inputs that current scores were computed from, by domain, from the one behind ``after``."""
+    """Inputs that current scores were computed from, by domain, from the one behind ``after``; none that is merged."""
+    merged = select(companies.c.domain).where(companies.c.merged_into > "")
     return (
         connection.execute(
             select(scores.c.domain, scores.c.inputs, scores.c.score, scores.c.priority)
-            .where(scores.c.domain > after)
+            .where(scores.c.domain > after, scores.c.domain.not_in(merged))
             .order_by(scores.c.domain)
             .limit(limit)
         )

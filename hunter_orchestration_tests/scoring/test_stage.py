@@ -338,6 +338,8 @@ def test_a_difference_of_rules_counts_leads_by_category_and_writes_nothing(store
     assert (found.leads, found.changed_category, found.changed_score) == (2, 1, 1)
     assert found.table == {("P1", "P1"): 1, ("P2", "P5"): 1}
     assert everything(store) == before
+    change(store, companies, merged_into="g.example")
+    assert difference(store, new).leads == 1
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -351,7 +353,7 @@ def test_the_command_tells_the_difference_from_and_to(sqlite_store: Store, tmp_p
         told = orjson.loads(done.stdout)
         assert (told["changed_category"], told["table"]) == (1, [{"from": "P2", "to": "P5", "leads": 1}])
     else:
-        assert "Of 2 leads, 1 change category and 1 change score under version next." in done.output
+        assert "Of 2 leads, 1 would change category and 1 score under version next." in done.output
 
 
 def test_the_commands_that_check_files_pass_what_ships_and_refuse_what_is_broken(
