@@ -138,8 +138,7 @@ def _spf_tells(found: Gathered, txt: Answer, table: ProviderTable) -> None:
     """The services that the domain's SPF records name, those below the domain among them. What a service includes in
     its turn tells of nobody but itself."""
     for text in spf.records_of(txt.records)[:4]:
-        record = spf.parse(text)
-        for target in (*record.includes, record.redirect):
+        for target in spf.named(spf.parse(text)):
             service = table.match("spf", target)
             if service is not None:
                 found.tells.add(service, "spf")

@@ -33,6 +33,7 @@ _MACRO = re.compile(r"%(?:\{([slodiphcrtv])((?:0*[1-9]\d*)?)(r?)([.\-+,/_=]*)\}|
 _MACRO_END = re.compile(r"%(?:\{[^{}]*\}|[_\-])\Z")
 _OF_EXPLANATIONS = re.compile(r"%\{[crt]", re.IGNORECASE)
 _SIGNS = {"%%": "%", "%_": " ", "%-": "%20"}
+_NAMED = re.compile(r"(?:include:|redirect=)([^\s;,\"']+)", re.IGNORECASE)
 _LITERAL = re.compile(r"[\x21-\x24\x26-\x7e]*\Z")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?\Z")
 
@@ -115,6 +116,13 @@ def parse(text: str) -> Record:
     if redirect and qualifier is None:
         steps.append(("redirect", redirect))
     return Record(text, problem, qualifier, tuple(includes), redirect, tuple(steps))
+
+
+def named(record: Record) -> list[str]:
+    """The domains a record includes or redirects to: what its author meant, though the syntax be wrong."""
+    if record.problem:
+        return [target.rstrip(".").lower() for target in _NAMED.findall(record.text)]
+    return [*record.includes, record.redirect]
 
 
 def _modifier_problem(name: str, value: str, seen: set[str]) -> str:

@@ -113,6 +113,12 @@ def test_behind_a_gateway_a_mail_host_that_a_wildcard_makes_up_says_nothing(made
     assert scan({"firma.example": [GATEWAY], **beside})["provider"] == "Local"
 
 
+def test_an_spf_record_with_a_slip_names_the_service_all_the_same() -> None:
+    for slip in ("include:spf.protection.outlook.com; -all", "mx,include:spf.protection.outlook.com -all"):
+        found = scan({"firma.example": [GATEWAY, f'TXT "v=spf1 {slip}"', 'TXT "MS=ms12345678"']})
+        assert (found["spf"]["state"], found["provider"]) == ("syntax", "M365")
+
+
 def test_behind_a_gateway_a_key_of_google_tells_unless_a_wildcard_made_it_up() -> None:
     verified = {"firma.example": [GATEWAY, 'TXT "google-site-verification=x"']}
     assert scan({**verified, "google._domainkey.firma.example": [KEY]})["provider"] == "Google"
