@@ -6,6 +6,8 @@ import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
@@ -32,6 +34,18 @@ def settings_for(server: LoopbackDns, **more: Any) -> Settings:
     return load_settings(dns_servers=[server.address], scan_processes=2, scan_concurrency=40, **more)
 
 
+@contextmanager
+def waiting_for_two() -> Iterator[LoopbackDns]:
+    """A server that takes its time until a second process asks: the first must not be done before that has started."""
+
+    def special(_query: object, _wire: bytes) -> None:
+        if len(server.sources) <= SOCKETS_PER_RESOLVER:
+            time.sleep(0.004)
+
+    with serving(everything=special) as server:
+        yield server
+
+
 def scanned(store: Store) -> dict[str, int]:
     """How often each domain was."""
     query = select(scans_table.c.domain, func.count()).group_by(scans_table.c.domain)
@@ -47,7 +61,7 @@ def children() -> list[psutil.Process]:
 def test_each_domain_of_a_long_list_is_scanned_once(store: Store) -> None:
     given_companies(store, *LONG)
     told: list[int] = []
-    with serving() as server:
+    with waiting_for_two() as server:
         result = stage.run(store, settings_for(server), progress=lambda done, _total: told.append(done))
         assert len(server.sources) > SOCKETS_PER_RESOLVER
     assert result.counts == {"picked": 5200, "scanned": 5200, "new": 5200}
@@ -75,7 +89,7 @@ def test_what_a_killed_process_had_not_stored_is_scanned_by_the_next_run(
     sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_companies(sqlite_store, *LONG)
-    with serving() as server:
+    with waiting_for_two() as server:
         # Read as a process starts: it is the other one that is killed, before its first batch is stored.
         monkeypatch.setenv("HUNTER_CRASH_AT", "after_scan")
         with pytest.raises(LostProcessError, match="memory"):
@@ -107,10 +121,10 @@ def test_the_others_go_with_the_process_that_began(sqlite_store: Store) -> None:
         "if __name__ == '__main__':\n"
         "    stage.run(Store(sys.argv[1]), load_settings(dns_servers=[sys.argv[2]], scan_processes=3))\n"
     )
-    with serving(everything=lambda _query, _wire: []) as silent:
+    with serving(everything=lambda _query, _wire: time.sleep(0.01)) as slow:
         url = sqlite_store.url.render_as_string()
-        with subprocess.Popen([sys.executable, "-c", program, url, silent.address]) as run:
-            ends = time.monotonic() + 30
+        with subprocess.Popen([sys.executable, "-c", program, url, slow.address]) as run:
+            ends = time.monotonic() + 40
             while len(there := children()) < 2 and time.monotonic() < ends:
                 time.sleep(0.05)
             run.kill()
