@@ -84,15 +84,28 @@ def _hybrid(found: Gathered, table: ProviderTable) -> Holder | None:
 def _mail_host(found: Gathered, table: ProviderTable) -> Generator[list[Question], list[Answer], Holder | None]:
     """Behind a gateway without tells: a mail host of its own, or an alias to a service's web mail. What a wildcard
     makes of any name says nothing."""
-    host, none = f"mail.{found.domain}", f"{dkim.unset_label(found.domain)}.{found.domain}"
-    answer, wild = yield from ask(found, [Question(host, A), Question(none, A)], core=False)
-    if answer.state != "found" or (answer.cnames, sorted(answer.records)) == (wild.cnames, sorted(wild.records)):
+    host = f"mail.{found.domain}"
+    answer = (yield from ask(found, [Question(host, A)], core=False))[0]
+    if answer.state != "found":
         return None
+    if not _knows_a_missing_name(found):
+        name = f"{dkim.unset_label(found.domain)}.{found.domain}"
+        wild = (yield from ask(found, [Question(name, A)], core=False))[0]
+        if (answer.cnames, sorted(answer.records)) == (wild.cnames, sorted(wild.records)):
+            return None
     for target in answer.cnames:
         if target in _WEB_MAIL:
             tell(found, table, _WEB_MAIL[target], "mail")
     holder = by_tells(table, found.tells) or _aliased(found, table, host, answer)
     return holder or _beside_the_site(found, host, answer) or Holder("Local", evidence=[f"a {host}"])
+
+
+def _knows_a_missing_name(found: Gathered) -> bool:
+    """Whether a name right below the domain was said not to exist: a wildcard would have made it up (RFC 4592)."""
+    return any(
+        answer.reason == "nxdomain" and not answer.cnames and question.name.partition(".")[2] == found.domain
+        for question, answer in found.asked
+    )
 
 
 def _aliased(found: Gathered, table: ProviderTable, host: str, answer: Answer) -> Holder | None:
