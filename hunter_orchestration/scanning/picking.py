@@ -10,7 +10,8 @@ from hunter_orchestration.store import Store
 from hunter_orchestration.store import scans as scan_queries
 from hunter_orchestration.store.work import StageResult, Window, utc_now
 
-_PAGE = 1000
+PAGE = 1000
+"""Domains drawn at a time."""
 
 Place = tuple[datetime, str]
 """Where a page of what is due ends: by what it is ordered, and the domain."""
@@ -88,8 +89,8 @@ class Picking:
     def _read(self, after: Place | None) -> Page:
         with self._store.read() as connection:
             if self._window is not None:
-                return scan_queries.in_window(connection, self._window, after, _PAGE)
-            due = scan_queries.due(connection, self._now, after, _PAGE)
+                return scan_queries.in_window(connection, self._window, after, PAGE)
+            due = scan_queries.due(connection, self._now, after, PAGE)
         return [(domain, stamp, stamp) for domain, stamp in due]
 
     def _given(self, domains: Iterable[str]) -> Iterator[list[str]]:
@@ -101,8 +102,8 @@ class Picking:
             self.result.add("not_companies", missing)
         self.stamps.update(known)
         given = list(known)
-        for start in range(0, len(given), _PAGE):
-            yield given[start : start + _PAGE]
+        for start in range(0, len(given), PAGE):
+            yield given[start : start + PAGE]
 
     def _stale(self, page: list[str]) -> list[str]:
         self.result.add("picked", len(page))

@@ -41,21 +41,21 @@ def engine_of(settings: Settings) -> Engine:
 
 
 def scan_domains(
-    engine: Engine, domains: Iterable[str], table: ProviderTable | None = None
+    engine: Engine, domains: Iterable[str], table: ProviderTable | None = None, *, drawn: int = _SHUFFLED
 ) -> Iterator[dict[str, Any]]:
     """Findings of domains as they are ready, in no order.
 
-    The list is drawn as it is needed and shuffled within a few thousand, so that one hoster's servers are not asked
-    in a row; a domain named twice among them is scanned once.
+    The list is drawn as it is needed, ``drawn`` domains at a time, and these are shuffled, so that one hoster's servers
+    are not asked in a row; a domain named twice among them is scanned once.
     """
     rows = table or provider_table()
-    tasks = ((domain, plan(domain, rows)) for domain in _shuffled(domains))
+    tasks = ((domain, plan(domain, rows)) for domain in _shuffled(domains, drawn))
     for finished in engine.run(tasks):
         yield told(finished.result, finished.lookups, finished.seconds)
 
 
-def _shuffled(domains: Iterable[str]) -> Iterator[str]:
+def _shuffled(domains: Iterable[str], drawn: int) -> Iterator[str]:
     source = iter(domains)
-    while block := list(dict.fromkeys(islice(source, _SHUFFLED))):
+    while block := list(dict.fromkeys(islice(source, drawn))):
         random.shuffle(block)
         yield from block

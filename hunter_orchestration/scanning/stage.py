@@ -19,7 +19,7 @@ from hunter_orchestration.errors import TransientError
 from hunter_orchestration.logging import get_logger
 from hunter_orchestration.scanning import rows
 from hunter_orchestration.scanning.engine import Engine
-from hunter_orchestration.scanning.picking import Picking
+from hunter_orchestration.scanning.picking import PAGE, Picking
 from hunter_orchestration.scanning.scanner import engine_of, scan_domains
 from hunter_orchestration.scanning.team import Share, SharedDraw, Team, processes_for
 from hunter_orchestration.settings import Settings
@@ -172,7 +172,8 @@ class _Scanning:
         batch: list[dict[str, Any]] = []
         committed = time.monotonic()
         with engine_of(self._settings) as engine:
-            for findings in scan_domains(engine, self._picking):
+            # By the page: what one process of several has drawn the others can't do.
+            for findings in scan_domains(engine, self._picking, drawn=PAGE):
                 batch.append(findings)
                 if told is not None:
                     told.append(findings["domain"])
