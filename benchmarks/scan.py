@@ -132,38 +132,42 @@ def other_peer(python: str, name: str, address: Any, gathered: list[Any]) -> dic
     return told
 
 
-def names_by_type(address: Address, domains: list[str]) -> dict[str, list[str]]:
-    """Every name the scanner asks for, beyond those that many domains share."""
+def asked_of_all(address: Address, domains: list[str]) -> list[list[Question]]:
+    """What the scanner asks of each domain, beyond the questions that many domains share."""
     table = provider_table()
-    names: dict[str, dict[str, None]] = {}
     with Engine([address]) as engine:
-        for end in engine.run((domain, plan(domain, table)) for domain in domains):
-            for question, _ in end.result.asked:
-                if not question.shared:
-                    names.setdefault(TYPE_NAMES[question.qtype], {})[question.name] = None
-    return {kind: list(asked) for kind, asked in names.items()}
+        ends = engine.run((domain, plan(domain, table)) for domain in domains)
+        return [[question for question, _ in end.result.asked if not question.shared] for end in ends]
 
 
-def massdns_round(command: str, address: Address, names: dict[str, list[str]]) -> tuple[float, float]:
-    """massdns asks for all these names: (wall, CPU seconds)."""
+def bare_round(engine: Engine, asked: list[list[Question]]) -> float:
+    """Seconds in which the engine alone asks all of that, each domain's first question first; answers are dropped."""
+
+    def task(questions: list[Question]) -> Task[None]:
+        yield questions[:1]
+        if questions[1:]:
+            yield questions[1:]
+
+    wall = time.perf_counter()
+    for _ in engine.run((None, task(questions)) for questions in asked):
+        pass
+    return time.perf_counter() - wall
+
+
+def massdns_round(command: str, address: Address, asked: list[list[Question]]) -> tuple[float, float]:
+    """massdns asks all of that, one type after another: (wall, CPU seconds)."""
+    names: dict[str, dict[str, None]] = {}
+    for questions in asked:
+        for question in questions:
+            names.setdefault(TYPE_NAMES[question.qtype], {})[question.name] = None
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        (work / "resolvers").write_text(f"{address}\n")
-        for kind, asked in names.items():
-            (work / kind).write_text("\n".join(asked) + "\n")
+        (Path(folder) / "resolvers").write_text(f"{address}\n")
+        for kind, of_kind in names.items():
+            (Path(folder) / kind).write_text("\n".join(of_kind) + "\n")
         wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         for kind in names:
-            options = [
-                "-q",
-                "-r",
-                str(work / "resolvers"),
-                "-t",
-                kind,
-                "-w",
-                str(work / f"{kind}.out"),
-                str(work / kind),
-            ]
-            subprocess.run([*shlex.split(command), *options], check=True, capture_output=True)
+            files = ["-r", "resolvers", "-t", kind, "-w", f"{kind}.out", kind]
+            subprocess.run([*shlex.split(command), "-q", *files], cwd=folder, check=True, capture_output=True)
         wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -181,12 +185,12 @@ def report_peers(told: dict[str, list[dict[str, float]]], rate: float, cpu: floa
         print(f"{name}: not compared, give --peers-python")
 
 
-def report_massdns(rounds: list[tuple[float, float]], domains: int, rate: float, alone: float | None) -> None:
+def report_massdns(rounds: list[tuple[float, float]], domains: int, rate: float, alone: float) -> None:
     """Ratios of the scanner, and of its engine alone, to massdns by the medians of the rounds."""
     theirs = domains / statistics.median(wall for wall, _ in rounds)
     cpu = statistics.median(cpu for _, cpu in rounds) / domains * 1000
-    beside = f", the engine alone {alone / theirs:.2f} times as fast" if alone else ""
-    print(f"massdns: domains/s {theirs:.0f}, CPU s per 1,000 {cpu:.2f}; the scan is {rate / theirs:.2f}{beside}")
+    told = f"the scan is {rate / theirs:.2f}, the engine alone {alone / theirs:.2f} times as fast"
+    print(f"massdns: domains/s {theirs:.0f}, CPU s per 1,000 {cpu:.2f}; {told}")
 
 
 def misses(item: dict[str, Any], truth: dict[str, Any], dead: bool) -> list[str]:
@@ -276,8 +280,9 @@ def main() -> None:
     differences: list[str] = []
     engine_rates, engine_cpus, engine_differing = [], [], 0
     others: dict[str, list[dict[str, float]]] = {}
-    names = names_by_type(address, domains) if options.massdns else {}
+    asked: list[list[Question]] = []
     massdns: list[tuple[float, float]] = []
+    bare: list[float] = []
     whole: list[float] = []
     shared: list[float] = []
     processes = 1
@@ -293,12 +298,16 @@ def main() -> None:
         rates.append(sum(item["lookups"] for item in findings) / wall)
         # Before the stage, whose SQLite maps its file.
         rss = rss or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        if options.stage or options.massdns:
+            asked = asked or asked_of_all(address, domains)
+            with Engine([address]) as engine:
+                bare.append(len(domains) / bare_round(engine, asked))
         if options.stage:
             whole.append(stage_rate(domains, options.resolver, 1)[0])
             together, processes = stage_rate(domains, options.resolver, options.processes)
             shared += [together] if processes > 1 else []
         if options.massdns:
-            massdns.append(massdns_round(options.massdns, address, names))
+            massdns.append(massdns_round(options.massdns, address, asked))
         if options.peer_domains:
             with Engine([address]) as engine:
                 wall, cpu, differing = engine_round(engine, gathered)
@@ -333,13 +342,16 @@ def main() -> None:
             print("  ", line[:300])
         report_peers(others, rate, statistics.median(cpus))
     if massdns:
-        report_massdns(massdns, len(domains), rate, statistics.median(engine_rates) if engine_rates else None)
+        report_massdns(massdns, len(domains), rate, statistics.median(bare))
+    if bare:
+        print(f"the engine alone, all that is asked of all the domains: domains/s {statistics.median(bare):.0f}")
     for rounds, where in ((whole, " by one process"), (shared, f" by {processes} processes")):
         if rounds:
             stored = statistics.median(rounds)
-            beside = f", {stored / statistics.median(engine_rates):.2f} of the engine's alone" if engine_rates else ""
-            told = f"domains/s {stored:.0f}, {stored / rate:.2f} of the scan's rate{beside}"
-            print(f"the whole stage, stored{where}: {told}")
+            told = (
+                f"{stored / rate:.2f} of the scan's rate, {stored / statistics.median(bare):.2f} of the engine's alone"
+            )
+            print(f"the whole stage, stored{where}: domains/s {stored:.0f}, {told}")
     if options.truth != "-":
         report_truth(findings, Path(options.truth), options.dead)
 

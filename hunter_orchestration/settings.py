@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     mmdb_path: Path | None = Field(None, description="MMDB file for country and network of an IP address.")
     scan_ttl_days: int = Field(7, ge=1, le=365, description="How long a scan stays fresh.")
     scan_unknown_ttl_hours: int = Field(6, ge=1, le=168, description="How long a scan with failed lookups stays fresh.")
-    scan_concurrency: int = Field(200, ge=1, le=5000, description="Domains a process scans at once.")
+    scan_concurrency: int = Field(200, ge=1, le=5000, description="Domains scanned at once.")
     scan_processes: int = Field(
         0,
         ge=0,

@@ -115,9 +115,11 @@ def run(
 def _together(
     processes: int, store: Store, settings: Settings, picks: Callable[..., Picking], progress: Progress | None
 ) -> StageResult:
-    """Scan what is due or in the window in several processes, this one among them, that share the ceiling of pace."""
+    """Scan what is due or in the window in several processes, this one among them, that share what one may do."""
+    shared = {"scan_concurrency": max(settings.scan_concurrency // processes, 1)}
     if ceiling := settings.scan_queries_per_second:
-        settings = settings.model_copy(update={"scan_queries_per_second": max(ceiling // processes, 1)})
+        shared["scan_queries_per_second"] = max(ceiling // processes, 1)
+    settings = settings.model_copy(update=shared)
     with Team(processes - 1, Share(store, settings, partial(_scan_share, picks))) as team:
         scanning = _Scanning(store, settings, picks(store, draw=team.draw))
 
