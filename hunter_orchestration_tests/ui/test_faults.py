@@ -84,12 +84,19 @@ def test_an_ended_session_is_told_and_leads_back_to_this_place(site: str, page: 
     assert "next=%2Fleads%3Fq%3D" in str(link.get_attribute("href"))
 
 
+_ASKED_TWICE = """
+() => performance.getEntriesByType("resource").filter((one) => one.name.includes("/api/v1/leads?")).length > 1
+"""
+
+
 def test_a_server_that_restarts_under_an_open_page_is_found_again(
     morning: Store, engine: Engine, page: Page, opened: Opened
 ) -> None:
     opened.allowed += ["ERR_", "503", "502"]
     with serving(morning, dagster_url=engine.url) as site:
         page.goto(f"{site}/leads?q=insaat")
+        # The list is drawn anew once it is known who is here; what it asks for then is answered before the server goes.
+        page.wait_for_function(_ASKED_TWICE)
         expect(page.locator(ROWS)).to_have_count(10)
         port = int(urlsplit(site).port or 0)
     expect(page.locator(".health")).to_contain_text("Reconnecting")
