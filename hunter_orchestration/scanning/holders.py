@@ -91,7 +91,7 @@ def _mail_host(found: Gathered, table: ProviderTable) -> Generator[list[Question
     if not _knows_a_missing_name(found):
         name = f"{dkim.unset_label(found.domain)}.{found.domain}"
         wild = (yield from ask(found, [Question(name, A)], core=False))[0]
-        if (answer.cnames, sorted(answer.records)) == (wild.cnames, sorted(wild.records)):
+        if wild.state == "unknown" or (answer.cnames, sorted(answer.records)) == (wild.cnames, sorted(wild.records)):
             return None
     for target in answer.cnames:
         if target in _WEB_MAIL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import dagster as dg
 import pytest
 
 from hunter_orchestration.sandbox.running import RunningSandbox, running_sandbox
@@ -18,6 +19,13 @@ NAMES = {
     "client_id": "HUNTER_CLIENT_ID",
     "client_secret": "HUNTER_CLIENT_SECRET",
 }
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster that keeps nothing, where a test needs no more."""
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

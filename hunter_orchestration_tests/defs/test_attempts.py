@@ -27,12 +27,6 @@ DOMAINS = [f"d{number}.example" for number in range(25)]
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
 def own_store() -> Iterator[Store]:
     opened = Store(load_settings().store_url)
     upgrade(opened)

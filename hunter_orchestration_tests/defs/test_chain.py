@@ -42,12 +42,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
 def own_store() -> Iterator[Store]:
     opened = Store(load_settings().store_url)
     upgrade(opened)

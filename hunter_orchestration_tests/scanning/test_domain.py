@@ -9,6 +9,7 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
+from hunter_orchestration.scanning.dkim import unset_label
 from hunter_orchestration.scanning.engine import Engine
 from hunter_orchestration.scanning.providers import ProviderTable, provider_table
 from hunter_orchestration.scanning.resolvers import parse_address
@@ -111,6 +112,9 @@ def test_behind_a_gateway_a_mail_host_that_a_wildcard_makes_up_says_nothing(made
     assert (found["provider"], found["gateway"]) == ("Unknown", "Proofpoint")
     beside = {"mail.firma.example": ["A 192.0.2.6"], "*.firma.example": [made_up]}
     assert scan({"firma.example": [GATEWAY], **beside})["provider"] == "Local"
+    # Nothing is known of a wildcard whose lookup failed.
+    silent = {f"{unset_label('firma.example')}.firma.example": rcode(2)}
+    assert scan({"firma.example": [GATEWAY], **beside}, silent)["provider"] == "Unknown"
 
 
 def test_an_spf_record_with_a_slip_names_the_service_all_the_same() -> None:
